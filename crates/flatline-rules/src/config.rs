@@ -1,0 +1,458 @@
+//! The one configuration file: names, windows, thresholds, severities.
+//!
+//! Everything has a default, so the empty file is valid. Unknown keys and values that can't work are refused with
+//! the line, the reason and, for names, the nearest valid one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_yaml::{Error as YamlError, Spanned};
+
+use crate::check::nearest;
+use crate::promql::Range;
+use crate::span::Span;
+
+/// The documented sample: every key with its default. `flatline-rules init` prints it.
+pub const SAMPLE: &str = include_str!("sample.yml");
+
+/// Who is woken by an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Wake somebody now.
+    Page,
+    /// Somebody should look today.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Page => "page",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        })
+    }
+}
+
+/// The configuration. `sample.yml` documents every key.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the sample, printed by `flatline-rules init`, documents every key for its user")]
+pub struct Config {
+    pub scrape_interval: Span,
+    pub evaluation_interval: Option<Span>,
+    pub runbook_base_url: String,
+    pub labels: BTreeMap<String, String>,
+    pub target_labels: Vec<String>,
+    pub alerts: BTreeMap<String, Override>,
+    pub devvm: Devvm,
+    pub exporter: Exporter,
+    pub collector: Collector,
+    pub memcg: Memcg,
+    pub watchdog: Watchdog,
+}
+
+/// What can be changed about one alert.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Override {
+    pub enabled: Option<bool>,
+    pub severity: Option<Severity>,
+}
+
+/// The machines that must answer.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Devvm {
+    pub job: String,
+    pub down_for: Span,
+    pub absent_for: Span,
+    pub absent_lookback: Span,
+    pub flapping_window: Span,
+    pub flapping_changes: u32,
+    pub frozen_window: Span,
+}
+
+/// The exporters of other hosts.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Exporter {
+    pub job: String,
+    pub down_for: Span,
+    pub absent_for: Span,
+    pub absent_lookback: Span,
+}
+
+/// The exporter's collectors.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Collector {
+    pub stuck_over: Span,
+    pub stuck_for: Span,
+}
+
+/// Memory cgroups.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Memcg {
+    pub livelock_window: Span,
+    pub livelock_for: Span,
+    pub livelock_high_per_second: f64,
+    pub livelock_waiting_share: f64,
+    pub livelock_pages_per_high: f64,
+    pub band_for: Span,
+}
+
+/// Watchdog devices.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Watchdog {
+    pub not_armed_for: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            scrape_interval: Span::seconds(15),
+            evaluation_interval: None,
+            runbook_base_url: "https://flatline.example/docs/runbooks".to_owned(),
+            labels: BTreeMap::new(),
+            target_labels: Vec::new(),
+            alerts: BTreeMap::new(),
+            devvm: Devvm::default(),
+            exporter: Exporter::default(),
+            collector: Collector::default(),
+            memcg: Memcg::default(),
+            watchdog: Watchdog::default(),
+        }
+    }
+}
+
+impl Default for Devvm {
+    fn default() -> Self {
+        Self {
+            job: "devvm".to_owned(),
+            down_for: Span::minutes(3),
+            absent_for: Span::minutes(3),
+            absent_lookback: Span::hours(1),
+            flapping_window: Span::minutes(30),
+            flapping_changes: 4,
+            frozen_window: Span::minutes(15),
+        }
+    }
+}
+
+impl Default for Exporter {
+    fn default() -> Self {
+        Self {
+            job: "flatline".to_owned(),
+            down_for: Span::minutes(3),
+            absent_for: Span::minutes(3),
+            absent_lookback: Span::hours(1),
+        }
+    }
+}
+
+impl Default for Collector {
+    fn default() -> Self {
+        Self { stuck_over: Span::seconds(30), stuck_for: Span::minutes(3) }
+    }
+}
+
+impl Default for Memcg {
+    fn default() -> Self {
+        Self {
+            livelock_window: Span::minutes(1),
+            livelock_for: Span::ZERO,
+            livelock_high_per_second: 0.1,
+            livelock_waiting_share: 0.6,
+            livelock_pages_per_high: 32.0,
+            band_for: Span::minutes(5),
+        }
+    }
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        Self { not_armed_for: Span::minutes(10) }
+    }
+}
+
+impl Memcg {
+    /// The window as a range.
+    #[must_use]
+    pub const fn window(&self) -> Range {
+        Range::Fixed(self.livelock_window)
+    }
+}
+
+/// A configuration that can't be used, and why, with file and line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {reason}")]
+pub struct ConfigError {
+    file: String,
+    line: u64,
+    reason: String,
+}
+
+impl Config {
+    /// Reads a configuration; `file` is only named in errors.
+    ///
+    /// # Errors
+    /// When the text is no YAML, has a key nobody knows, or a value that can't work.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let error = |line, reason| ConfigError { file: file.to_owned(), line, reason };
+        let places = Places::of(text);
+        let config: Self = if places.0.is_empty() && blank(text) {
+            Self::default()
+        } else {
+            serde_yaml::from_str(text).map_err(|cause| {
+                let cause = cause.without_snippet();
+                error(cause.location().map_or(1, |location| location.line()), reason(cause))
+            })?
+        };
+        match config.first_problem() {
+            None => Ok(config),
+            Some((key, reason)) => Err(error(places.line(&key), format!("{key}: {reason}"))),
+        }
+    }
+
+    /// The labels that tell one scraped target from another.
+    #[must_use]
+    pub fn identity(&self) -> Vec<String> {
+        ["job", "instance"].into_iter().map(str::to_owned).chain(self.target_labels.iter().cloned()).collect()
+    }
+
+    /// Whether the exporters are scraped by the very job that [`Devvm`] watches.
+    #[must_use]
+    pub fn exporters_are_devvms(&self) -> bool {
+        self.devvm.job == self.exporter.job
+    }
+
+    fn first_problem(&self) -> Option<(String, String)> {
+        let Self { devvm, exporter, collector, memcg, scrape_interval: scrape, .. } = self;
+        let must = |key: &str, holds: bool, reason: String| (!holds).then(|| (key.to_owned(), reason));
+        let job = |key: &str, name: &str| must(key, !name.is_empty(), "the name of a scrape job can't be empty".into());
+        let window = |key: &str, window: Span| {
+            must(
+                key,
+                window >= *scrape * 4,
+                format!("{window} holds fewer than 4 scrapes at scrape_interval {scrape}; a rate over so few is noise"),
+            )
+        };
+        let lookback = |key: &str, lookback: Span, wait: Span| {
+            must(
+                key,
+                lookback > wait + *scrape,
+                format!("{lookback} is forgotten before absent_for ({wait}) is over, the alert could never fire"),
+            )
+        };
+        let positive = |key: &str, value: f64| {
+            must(key, value > 0.0 && value.is_finite(), format!("{value} is not greater than 0"))
+        };
+        must("scrape_interval", !scrape.is_zero(), "can't be 0s".into())
+            .or_else(|| {
+                let evaluation = self.evaluation_interval?;
+                must("evaluation_interval", !evaluation.is_zero(), "can't be 0s".into())
+            })
+            .or_else(|| {
+                let url = &self.runbook_base_url;
+                let ok =
+                    ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+                must("runbook_base_url", ok, format!("`{url}` is no http or https address"))
+            })
+            .or_else(|| self.labels.keys().find_map(|name| bad_label("labels", name)))
+            .or_else(|| self.target_labels.iter().find_map(|name| bad_target_label(name)))
+            .or_else(|| self.alerts.keys().find_map(|name| self.bad_alert(name)))
+            .or_else(|| job("devvm.job", &devvm.job))
+            .or_else(|| lookback("devvm.absent_lookback", devvm.absent_lookback, devvm.absent_for))
+            .or_else(|| window("devvm.flapping_window", devvm.flapping_window))
+            .or_else(|| {
+                let possible = devvm.flapping_window.steps(*scrape);
+                let wanted = u64::from(devvm.flapping_changes);
+                must(
+                    "devvm.flapping_changes",
+                    (2..possible).contains(&wanted),
+                    format!("must be at least 2 (one outage) and below {possible}, the scrapes in flapping_window"),
+                )
+            })
+            .or_else(|| window("devvm.frozen_window", devvm.frozen_window))
+            .or_else(|| job("exporter.job", &exporter.job))
+            .or_else(|| lookback("exporter.absent_lookback", exporter.absent_lookback, exporter.absent_for))
+            .or_else(|| must("collector.stuck_over", !collector.stuck_over.is_zero(), "can't be 0s".into()))
+            .or_else(|| window("memcg.livelock_window", memcg.livelock_window))
+            .or_else(|| positive("memcg.livelock_high_per_second", memcg.livelock_high_per_second))
+            .or_else(|| {
+                let share = memcg.livelock_waiting_share;
+                must(
+                    "memcg.livelock_waiting_share",
+                    share > 0.0 && share < 1.0,
+                    format!("{share} is no share of time between 0 and 1"),
+                )
+            })
+            .or_else(|| positive("memcg.livelock_pages_per_high", memcg.livelock_pages_per_high))
+    }
+
+    fn bad_alert(&self, name: &str) -> Option<(String, String)> {
+        let signals = crate::signals::all(self);
+        let mut known = signals.iter().flat_map(|signal| &signal.alerts).map(|alert| alert.name);
+        (!known.clone().any(|known| known == name))
+            .then(|| (format!("alerts.{name}"), format!("there is no such alert{}", nearest(name, &mut known))))
+    }
+}
+
+fn blank(text: &str) -> bool {
+    text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+}
+
+fn legal_label(name: &str) -> bool {
+    !name.starts_with("__")
+        && name.bytes().enumerate().all(|(i, b)| b.is_ascii_alphabetic() || b == b'_' || (i > 0 && b.is_ascii_digit()))
+        && !name.is_empty()
+}
+
+fn bad_label(section: &str, name: &str) -> Option<(String, String)> {
+    let problem = if !legal_label(name) {
+        "is no label name"
+    } else if ["alertname", "severity", "job", "instance"].contains(&name) {
+        "is set by Prometheus or by the rule itself"
+    } else {
+        return None;
+    };
+    Some((format!("{section}.{name}"), format!("`{name}` {problem}")))
+}
+
+fn bad_target_label(name: &str) -> Option<(String, String)> {
+    bad_label("target_labels", name).map(|(_, reason)| ("target_labels".to_owned(), reason))
+}
+
+fn reason(cause: &YamlError) -> String {
+    match cause {
+        YamlError::SerdeUnknownField { field, expected, .. } => {
+            let hint = nearest(field, expected.iter().copied());
+            format!("unknown key `{field}`{hint} (known here: {})", expected.join(", "))
+        }
+        YamlError::SerdeUnknownVariant { variant, expected, .. } => {
+            format!("`{variant}` is none of {}{}", expected.join(", "), nearest(variant, expected.iter().copied()))
+        }
+        YamlError::SerdeInvalidType { unexpected, expected, .. }
+        | YamlError::SerdeInvalidValue { unexpected, expected, .. } => {
+            format!("{unexpected} where {expected} is needed")
+        }
+        YamlError::Message { msg, .. } => msg.clone(),
+        other => {
+            let text = other.to_string();
+            text.lines().next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+/// On which line every key stands (`memcg.livelock_window`).
+struct Places(BTreeMap<String, u64>);
+
+impl Places {
+    fn of(text: &str) -> Self {
+        let mut lines = BTreeMap::new();
+        if let Ok(Spanned { value: tree, .. }) = serde_yaml::from_str::<Spanned<Tree>>(text) {
+            tree.collect("", &mut lines);
+        }
+        Self(lines)
+    }
+
+    /// The line of the key, or of the nearest section around it that is written down, or the first.
+    fn line(&self, key: &str) -> u64 {
+        let mut key = key;
+        loop {
+            match (self.0.get(key), key.rsplit_once('.')) {
+                (Some(line), _) => return *line,
+                (None, Some((section, _))) => key = section,
+                (None, None) => return 1,
+            }
+        }
+    }
+}
+
+/// Any YAML, of which only the mappings matter.
+enum Tree {
+    Map(Vec<(String, Spanned<Tree>)>),
+    Leaf,
+}
+
+impl Tree {
+    fn collect(&self, prefix: &str, lines: &mut BTreeMap<String, u64>) {
+        let Self::Map(entries) = self else { return };
+        for (key, Spanned { value, referenced, .. }) in entries {
+            let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            lines.insert(path.clone(), referenced.line());
+            value.collect(&path, lines);
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyTree;
+
+        impl<'de> Visitor<'de> for AnyTree {
+            type Value = Tree;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("YAML")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Tree::Map(entries))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_unit<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+
+            fn visit_none<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Leaf)
+            }
+        }
+
+        deserializer.deserialize_any(AnyTree)
+    }
+}

@@ -1,0 +1,75 @@
+//! Prometheus rule files.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_yaml::LitString;
+
+use super::{ORIGIN, static_labels, yaml};
+use crate::config::Config;
+use crate::model::{Alert, Signal, fill};
+use crate::span::Span;
+
+#[derive(Serialize)]
+struct RuleFile {
+    groups: Vec<Group>,
+}
+
+#[derive(Serialize)]
+struct Group {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<Span>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Serialize)]
+struct Rule {
+    alert: &'static str,
+    expr: LitString,
+    #[serde(rename = "for", skip_serializing_if = "Span::is_zero")]
+    hold: Span,
+    labels: BTreeMap<String, String>,
+    annotations: Annotations,
+}
+
+#[derive(Serialize)]
+struct Annotations {
+    summary: String,
+    description: String,
+    runbook_url: String,
+}
+
+/// One group per signal.
+///
+/// # Errors
+/// When the YAML writer refuses a value.
+pub fn to_yaml(signals: &[Signal], config: &Config) -> Result<String, String> {
+    let header = format!(
+        "# Flatline's alerts. {ORIGIN}\n# Every alert has a runbook page of its name, and unit tests in tests/.\n\n"
+    );
+    let groups = signals
+        .iter()
+        .map(|signal| Group {
+            name: format!("flatline-{}", signal.name),
+            interval: config.evaluation_interval,
+            rules: signal.alerts.iter().map(|alert| rule(alert, config)).collect(),
+        })
+        .collect();
+    yaml(&header, &RuleFile { groups })
+}
+
+fn rule(alert: &Alert, config: &Config) -> Rule {
+    let template = |text: &str| fill(text, |label| format!("{{{{ $labels.{label} }}}}"));
+    Rule {
+        alert: alert.name,
+        expr: LitString(format!("{}\n", alert.expr)),
+        hold: alert.hold,
+        labels: static_labels(alert, config),
+        annotations: Annotations {
+            summary: template(alert.summary),
+            description: template(&alert.description()),
+            runbook_url: alert.runbook_url(config),
+        },
+    }
+}

@@ -1,0 +1,82 @@
+//! Collectors that no longer bring anything, while the exporter answers.
+
+use flatline_catalog::exporter;
+
+use crate::config::{Config, Severity};
+use crate::model::{Alert, Case, Samples, Signal};
+use crate::promql::{Expr, Matching, select};
+
+pub(super) fn signal(config: &Config) -> Signal {
+    Signal { name: "collectors", alerts: vec![stuck(config)], cases: cases(config) }
+}
+
+fn stuck(config: &Config) -> Alert {
+    let hangs = Expr::from(select(&exporter::COLLECTOR_STUCK_SECONDS)).above(config.collector.stuck_over.as_seconds());
+    let fails = Expr::from(select(&exporter::COLLECTOR_SUCCESS)).equals(0.0).and(
+        Matching::On([config.identity(), vec![exporter::COLLECTOR.name.to_owned()]].concat()),
+        Expr::from(select(&exporter::COLLECTOR_STATE).with(&exporter::STATE, "on"))
+            .equals(1.0)
+            .note("it is meant to work here"),
+    );
+    Alert {
+        name: "FlatlineCollectorStuck",
+        severity: Severity::Warning,
+        expr: hangs.note("its read hangs in the kernel").or(fails.note("or it is late or fails at every scrape")),
+        hold: config.collector.stuck_for,
+        summary: "Flatline sees nothing of {collector} on {instance}: its reads hang or fail",
+        meaning: "The exporter answers, but the collector {collector} does not: its metrics are absent and its alerts are blind. A read that hangs for minutes is itself a symptom: the kernel does not let it return.",
+        first: "look at the exporter's landing page for the reason, and for a hang at the thread's wait channel under /proc. Don't restart the exporter before you have it; the evidence goes with the thread.",
+        incident: "desktop CIFS deadlock, 2025-08-11, and hemma's GPU: reads that never came back",
+    }
+}
+
+const TARGET: (&str, &str) = ("flatline", "hemma:10120");
+
+fn cases(config: &Config) -> Vec<Case> {
+    let (step, hold, limit) =
+        (config.scrape_interval, config.collector.stuck_for, config.collector.stuck_over.as_seconds());
+    let long = hold.steps(step) + 8;
+    let flat = |value| Samples::flat(value, long);
+    let case = |name| Case::new(config, "FlatlineCollectorStuck", name);
+    let collector = (&exporter::COLLECTOR, "memcg");
+    let hangs = |case: Case, samples| case.series(&exporter::COLLECTOR_STUCK_SECONDS, TARGET, &[collector], samples);
+    let success = |case: Case, samples| case.series(&exporter::COLLECTOR_SUCCESS, TARGET, &[collector], samples);
+    let state = |case: Case, on: f64| {
+        let off = [collector, (&exporter::STATE, "off"), (&exporter::REASON, "no cgroup filesystem")];
+        case.series(&exporter::COLLECTOR_STATE, TARGET, &[collector, (&exporter::STATE, "on")], flat(on)).series(
+            &exporter::COLLECTOR_STATE,
+            TARGET,
+            if on == 0.0 { &off } else { &off[..2] },
+            flat(1.0 - on),
+        )
+    };
+    let firing: &[&[(&str, &str)]] = &[&[("job", TARGET.0), ("instance", TARGET.1), ("collector", "memcg")]];
+    let never = |case: Case| case.never_until(step * long);
+    vec![
+        state(
+            hangs(success(case("its read hangs"), flat(0.0)), Samples::rising(limit + 1.0, step.as_seconds(), long)),
+            1.0,
+        )
+        .fires_from(hold, firing),
+        hangs(case("its read hangs, nothing else is known"), Samples::rising(limit * 1.5, step.as_seconds(), long))
+            .fires(hold, firing),
+        state(hangs(success(case("it fails at every scrape, at once"), flat(0.0)), flat(0.0)), 1.0).fires(hold, firing),
+        state(success(case("it fails, and stuck time is not exported"), flat(0.0)), 1.0).fires(hold, firing),
+        state(success(case("it fails, another collector is off"), flat(0.0)), 1.0)
+            .series(
+                &exporter::COLLECTOR_STATE,
+                TARGET,
+                &[(&exporter::COLLECTOR, "watchdog"), (&exporter::STATE, "on")],
+                flat(0.0),
+            )
+            .series(&exporter::COLLECTOR_SUCCESS, TARGET, &[(&exporter::COLLECTOR, "watchdog")], flat(0.0))
+            .fires(hold, firing),
+        never(state(hangs(success(case("works"), flat(1.0)), flat(0.0)), 1.0)),
+        never(state(hangs(success(case("off: nothing to read here"), flat(0.0)), flat(0.0)), 0.0)),
+        never(state(hangs(success(case("a little late at every scrape"), flat(1.0)), flat(limit * 0.7)), 1.0)),
+        never(state(
+            success(case("late for a while"), Samples::flat(1.0, 4).then(0.0, hold.steps(step)).then(1.0, 8)),
+            1.0,
+        )),
+    ]
+}

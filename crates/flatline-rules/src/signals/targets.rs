@@ -1,0 +1,39 @@
+//! Expressions about scrape targets that several signals share.
+
+use crate::config::Config;
+use crate::prometheus::UP;
+use crate::promql::{Expr, Matching, Range, Select, call, label_from, select};
+use crate::span::Span;
+
+/// `up` of a job.
+#[must_use]
+pub fn up(job: &str) -> Select {
+    select(&UP).job(job)
+}
+
+/// Targets of a job that were there within `lookback` and that Prometheus no longer knows.
+///
+/// Per instance, unlike `absent()`, so that one lost target among several is seen.
+#[must_use]
+pub fn gone(config: &Config, job: &str, lookback: Span) -> Expr {
+    call("last_over_time", up(job).over(Range::Fixed(lookback))).unless(Matching::On(config.identity()), up(job))
+}
+
+/// Targets of a job that were there within `lookback` and do not answer now, known or not.
+#[must_use]
+pub fn not_answering(config: &Config, job: &str, lookback: Span) -> Expr {
+    call("last_over_time", up(job).over(Range::Fixed(lookback)))
+        .unless(Matching::On(config.identity()), Expr::from(up(job)).equals(1.0))
+}
+
+/// Adds the label `host`, which is `instance` without its port: what targets on one machine have in common.
+#[must_use]
+pub fn with_host(expr: Expr) -> Expr {
+    label_from(expr, "host", "instance", "(.+?)(:[0-9]+)?")
+}
+
+/// The labels that tell one host from another.
+#[must_use]
+pub fn host_identity(config: &Config) -> Vec<String> {
+    std::iter::once("host".to_owned()).chain(config.target_labels.iter().cloned()).collect()
+}
