@@ -231,7 +231,13 @@ impl Config {
     /// The labels that tell one scraped target from another.
     #[must_use]
     pub fn identity(&self) -> Vec<String> {
-        ["job", "instance"].into_iter().map(str::to_owned).chain(self.target_labels.iter().cloned()).collect()
+        self.identified_by(&["job", "instance"])
+    }
+
+    /// These labels, and those without which two targets could be mistaken for one.
+    #[must_use]
+    pub fn identified_by(&self, labels: &[&str]) -> Vec<String> {
+        labels.iter().map(|&label| label.to_owned()).chain(self.target_labels.iter().cloned()).collect()
     }
 
     /// Whether the exporters are scraped by the very job that [`Devvm`] watches.
@@ -364,7 +370,7 @@ struct Places(BTreeMap<String, u64>);
 impl Places {
     fn of(text: &str) -> Self {
         let mut lines = BTreeMap::new();
-        if let Ok(Spanned { value: tree, .. }) = serde_yaml::from_str::<Spanned<Tree>>(text) {
+        if let Ok(tree) = serde_yaml::from_str::<Tree>(text) {
             tree.collect("", &mut lines);
         }
         Self(lines)
@@ -385,14 +391,14 @@ impl Places {
 
 /// Any YAML, of which only the mappings matter.
 enum Tree {
-    Map(Vec<(String, Spanned<Tree>)>),
+    Map(Vec<(Spanned<String>, Tree)>),
     Leaf,
 }
 
 impl Tree {
     fn collect(&self, prefix: &str, lines: &mut BTreeMap<String, u64>) {
         let Self::Map(entries) = self else { return };
-        for (key, Spanned { value, referenced, .. }) in entries {
+        for (Spanned { value: key, referenced, .. }, value) in entries {
             let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
             lines.insert(path.clone(), referenced.line());
             value.collect(&path, lines);

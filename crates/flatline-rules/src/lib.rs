@@ -9,6 +9,7 @@
 pub mod check;
 pub mod config;
 pub mod explain;
+pub mod guard;
 pub mod model;
 pub mod outputs;
 pub mod prometheus;

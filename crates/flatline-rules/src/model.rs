@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use flatline_catalog::{Family, Label};
 
 use crate::config::{Config, Severity};
+use crate::prometheus::UP;
 use crate::promql::{Expr, quote};
 use crate::span::Span;
 
@@ -151,6 +152,12 @@ impl Case {
         let labels = target.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         self.series.push(Series { family, labels, samples });
         self
+    }
+
+    /// Adds `up` of a target.
+    #[must_use]
+    pub fn up(self, target: (&str, &str), samples: Samples) -> Self {
+        self.series(&UP, target, &[], samples)
     }
 
     /// At that time exactly these alerts fire.

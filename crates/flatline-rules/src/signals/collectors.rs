@@ -41,6 +41,7 @@ fn cases(config: &Config) -> Vec<Case> {
     let collector = (&exporter::COLLECTOR, "memcg");
     let hangs = |case: Case, samples| case.series(&exporter::COLLECTOR_STUCK_SECONDS, TARGET, &[collector], samples);
     let success = |case: Case, samples| case.series(&exporter::COLLECTOR_SUCCESS, TARGET, &[collector], samples);
+    let on = [collector, (&exporter::STATE, "on")];
     let state = |case: Case, on: f64| {
         let off = [collector, (&exporter::STATE, "off"), (&exporter::REASON, "no cgroup filesystem")];
         case.series(&exporter::COLLECTOR_STATE, TARGET, &[collector, (&exporter::STATE, "on")], flat(on)).series(
@@ -72,7 +73,11 @@ fn cases(config: &Config) -> Vec<Case> {
             .series(&exporter::COLLECTOR_SUCCESS, TARGET, &[(&exporter::COLLECTOR, "watchdog")], flat(0.0))
             .fires(hold, firing),
         never(state(hangs(success(case("works"), flat(1.0)), flat(0.0)), 1.0)),
-        never(state(hangs(success(case("off: nothing to read here"), flat(0.0)), flat(0.0)), 0.0)),
+        never(
+            state(hangs(success(case("off here, on elsewhere: nothing to read here"), flat(0.0)), flat(0.0)), 0.0)
+                .series(&exporter::COLLECTOR_STATE, (TARGET.0, "other:10120"), &on, flat(1.0))
+                .series(&exporter::COLLECTOR_STATE, ("lab", TARGET.1), &on, flat(1.0)),
+        ),
         never(state(hangs(success(case("a little late at every scrape"), flat(1.0)), flat(limit * 0.7)), 1.0)),
         never(state(
             success(case("late for a while"), Samples::flat(1.0, 4).then(0.0, hold.steps(step)).then(1.0, 8)),

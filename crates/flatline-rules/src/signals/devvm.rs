@@ -8,8 +8,7 @@ use flatline_catalog::{exporter, pressure};
 use super::targets;
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Samples, Signal};
-use crate::prometheus::UP;
-use crate::promql::{Expr, Matching, Range, call, changes, select};
+use crate::promql::{Expr, Range, call, changes, select};
 use crate::span::Span;
 
 const INCIDENT: &str = "devvm QEMU I/O stall, 2026-06-11: dead for 90 minutes before a person noticed";
@@ -67,7 +66,7 @@ fn flapping(config: &Config) -> Alert {
 fn frozen(config: &Config) -> Alert {
     let devvm = &config.devvm;
     let window = Range::Fixed(devvm.frozen_window);
-    let same_target = || Matching::On(config.identity());
+    let same_target = || targets::same_target(config);
     let cpu = select(&exporter::PROCESS_CPU_SECONDS).job(&devvm.job);
     let answered = call("min_over_time", targets::up(&devvm.job).over(window)).equals(1.0);
     let moved = |family| changes(select(family).job(&devvm.job), window).above(0.0);
@@ -93,6 +92,7 @@ fn frozen(config: &Config) -> Alert {
 
 const A: &str = "devvm-a:10120";
 const B: &str = "devvm-b:10120";
+const OTHER_JOB: &str = "web";
 
 fn cases(config: &Config) -> Vec<Case> {
     [down_cases(config), absent_cases(config), flapping_cases(config), frozen_cases(config)].concat()
@@ -102,41 +102,25 @@ fn down_cases(config: &Config) -> Vec<Case> {
     let (job, step) = (config.devvm.job.as_str(), config.scrape_interval);
     let hold = config.devvm.down_for;
     let long = hold.steps(step) + 8;
+    let end = step * long;
     let case = |name| Case::new(config, "DevvmDown", name);
-    let up = |case: Case, job: &str, instance: &str, samples| case.series(&UP, (job, instance), &[], samples);
     vec![
-        up(
-            up(
-                case("dies: pages after the promised time, resolves when it answers"),
-                job,
-                A,
-                Samples::flat(1.0, 4).then(0.0, long).then(1.0, 4),
-            ),
-            job,
-            B,
-            Samples::flat(1.0, long + 8),
-        )
-        .fires_from(step * 4 + hold, &[&[("job", job), ("instance", A)]])
-        .quiet(step * (4 + long)),
-        up(
-            case("an outage that ends in time"),
-            job,
-            A,
-            Samples::flat(1.0, 4).then(0.0, hold.steps(step)).then(1.0, long),
-        )
-        .never_until(step * (long * 2)),
-        up(case("another job's target is down"), "web", "web-1:80", Samples::flat(0.0, long * 2))
-            .never_until(step * (long * 2)),
-        up(
-            case("one failed scrape now and then"),
-            job,
-            A,
-            Samples::flat(1.0, 4).then(0.0, 1).then(1.0, 4).then(0.0, 1).then(1.0, long),
-        )
-        .never_until(step * (long + 8)),
-        up(case("healthy from the first scrape on"), job, A, Samples::flat(1.0, long)).never_until(step * long),
-        up(case("Prometheus itself was away"), job, A, Samples::flat(1.0, 4).gap(long).then(1.0, 4))
-            .never_until(step * (long + 8)),
+        case("dies: pages after the promised time, resolves when it answers")
+            .up((job, A), Samples::flat(1.0, 4).then(0.0, long).then(1.0, 4))
+            .up((job, B), Samples::flat(1.0, long + 8))
+            .fires_from(step * 4 + hold, &[&[("job", job), ("instance", A)]])
+            .quiet(step * (4 + long)),
+        case("an outage that ends in time")
+            .up((job, A), Samples::flat(1.0, 4).then(0.0, hold.steps(step)).then(1.0, long))
+            .never_until(end * 2),
+        case("another job's target is down").up((OTHER_JOB, A), Samples::flat(0.0, long)).never_until(end),
+        case("one failed scrape now and then")
+            .up((job, A), Samples::flat(1.0, 4).then(0.0, 1).then(1.0, 4).then(0.0, 1).then(1.0, long))
+            .never_until(end),
+        case("healthy from the first scrape on").up((job, A), Samples::flat(1.0, long)).never_until(end),
+        case("Prometheus itself was away")
+            .up((job, A), Samples::flat(1.0, 4).gap(long).then(1.0, 4))
+            .never_until(end + step * 8),
     ]
 }
 
@@ -145,21 +129,30 @@ fn absent_cases(config: &Config) -> Vec<Case> {
     let hold = config.devvm.absent_for;
     let lookback = config.devvm.absent_lookback.steps(step);
     let long = hold.steps(step) + 8;
+    let end = step * long;
     let case = |name| Case::new(config, "DevvmAbsent", name);
-    let up = |case: Case, job: &str, instance: &str, samples| case.series(&UP, (job, instance), &[], samples);
     let gone = || Samples::flat(1.0, 4).gone();
+    let firing: &[&[(&str, &str)]] = &[&[("job", job), ("instance", A)]];
     vec![
-        up(up(case("one of two leaves discovery"), job, A, gone()), job, B, Samples::flat(1.0, lookback + long))
-            .fires_from(step * 4 + hold, &[&[("job", job), ("instance", A)]])
+        case("one of two leaves discovery, then the lookback ends")
+            .up((job, A), gone())
+            .up((job, B), Samples::flat(1.0, lookback + long))
+            .fires_from(step * 4 + hold, firing)
             .quiet(step * (4 + lookback)),
-        up(case("it was down, then it leaves discovery"), job, A, Samples::flat(0.0, 4).gone())
-            .fires(step * 4 + hold, &[&[("job", job), ("instance", A)]]),
-        up(case("it comes back in time"), job, A, gone().gap(hold.steps(step) - 1).then(1.0, long))
-            .never_until(step * (long * 2)),
-        up(case("down, but still a target"), job, A, Samples::flat(1.0, 4).then(0.0, long)).never_until(step * long),
-        up(case("another job's target is gone"), "web", "web-1:80", gone()).never_until(step * long),
-        up(case("fresh"), job, A, Samples::default().gap(long).then(1.0, long)).never_until(step * (long * 2)),
-        case("no machine of the job was ever there").never_until(step * long),
+        case("another job still scrapes that address")
+            .up((job, A), gone())
+            .up((OTHER_JOB, A), Samples::flat(1.0, long))
+            .fires(step * 4 + hold, firing),
+        case("it was down, then it leaves discovery")
+            .up((job, A), Samples::flat(0.0, 4).gone())
+            .fires(step * 4 + hold, firing),
+        case("it comes back in time")
+            .up((job, A), gone().gap(hold.steps(step) - 1).then(1.0, long))
+            .never_until(end * 2),
+        case("down, but still a target").up((job, A), Samples::flat(1.0, 4).then(0.0, long)).never_until(end),
+        case("another job's target is gone").up((OTHER_JOB, A), gone()).never_until(end),
+        case("fresh").up((job, A), Samples::default().gap(long).then(1.0, long)).never_until(end * 2),
+        case("no machine of the job was ever there").never_until(end),
     ]
 }
 
@@ -168,20 +161,47 @@ fn flapping_cases(config: &Config) -> Vec<Case> {
     let allowed = u64::from(config.devvm.flapping_changes);
     let window = config.devvm.flapping_window.steps(step);
     let case = |name| Case::new(config, "DevvmFlapping", name);
-    let up = |case: Case, job: &str, samples| case.series(&UP, (job, A), &[], samples);
     // One change per sample: up, down, up, down ...
     let flaps = |changes: u64| {
         (1..=changes).fold(Samples::flat(1.0, 1), |samples, i| samples.then(if i % 2 == 0 { 1.0 } else { 0.0 }, 1))
     };
     vec![
-        up(case("one change too many"), job, flaps(allowed + 1).hold(window))
+        case("one change too many")
+            .up((job, A), flaps(allowed + 1).hold(window))
             .fires_from(step * (allowed + 1), &[&[("job", job), ("instance", A)]])
             .quiet(step * (allowed + 1 + window)),
-        up(case("just as often as is tolerated"), job, flaps(allowed).hold(window))
+        case("just as often as is tolerated")
+            .up((job, A), flaps(allowed).hold(window))
             .never_until(step * (allowed + window)),
-        up(case("one clean reboot"), job, Samples::flat(1.0, 8).then(0.0, 4).then(1.0, 20)).never_until(step * 32),
-        up(case("another job flaps"), "web", flaps(allowed + 9)).never_until(step * (allowed + 9)),
+        case("one clean reboot").up((job, A), Samples::flat(1.0, 8).then(0.0, 4).then(1.0, 20)).never_until(step * 32),
+        case("another job flaps").up((OTHER_JOB, A), flaps(allowed + 9)).never_until(step * (allowed + 9)),
     ]
+}
+
+/// What a frozen target can show.
+struct Target<'a> {
+    job: &'a str,
+    instance: &'a str,
+}
+
+impl Target<'_> {
+    fn cpu(&self, case: Case, samples: Samples) -> Case {
+        case.series(&exporter::PROCESS_CPU_SECONDS, (self.job, self.instance), &[], samples)
+    }
+
+    fn requests(&self, case: Case, samples: Samples) -> Case {
+        case.series(&exporter::HTTP_REQUESTS, (self.job, self.instance), &[(&exporter::CODE, "200")], samples)
+    }
+
+    fn waiting(&self, case: Case, samples: Samples) -> Case {
+        let cpu = [(&pressure::RESOURCE, "cpu")];
+        case.series(&pressure::WAITING_SECONDS, (self.job, self.instance), &cpu, samples)
+    }
+
+    fn all(&self, case: Case, up: &Samples, samples: &Samples) -> Case {
+        let case = self.cpu(case.up((self.job, self.instance), up.clone()), samples.clone());
+        self.waiting(self.requests(case, samples.clone()), samples.clone())
+    }
 }
 
 fn frozen_cases(config: &Config) -> Vec<Case> {
@@ -189,40 +209,37 @@ fn frozen_cases(config: &Config) -> Vec<Case> {
     let window = config.devvm.frozen_window.steps(step);
     let long = window * 2 + 8;
     let end = step * long;
-    let target = (job, A);
-    let answering = |name| Case::new(config, "DevvmFrozen", name).series(&UP, target, &[], Samples::flat(1.0, long));
-    let cpu = |case: Case, samples| case.series(&exporter::PROCESS_CPU_SECONDS, target, &[], samples);
-    let requests =
-        |case: Case, samples| case.series(&exporter::HTTP_REQUESTS, target, &[(&exporter::CODE, "200")], samples);
-    let waiting =
-        |case: Case, samples| case.series(&pressure::WAITING_SECONDS, target, &[(&pressure::RESOURCE, "cpu")], samples);
-    let still = || Samples::rising(5.0, 1.0, 4).hold(long);
-    let moving = || Samples::rising(0.0, 1.0, long);
+    let a = Target { job, instance: A };
+    let healthy = [Target { job, instance: B }, Target { job: OTHER_JOB, instance: A }];
+
+    let always = Samples::flat(1.0, long);
+    let moving = Samples::rising(0.0, 1.0, long);
+    let still = Samples::rising(5.0, 1.0, 4).hold(long);
+    let case = |name| Case::new(config, "DevvmFrozen", name);
+    let answering = |name| case(name).up((job, A), always.clone());
+    let beside_healthy_ones = |case: Case| healthy.iter().fold(case, |case, target| target.all(case, &always, &moving));
+    // It stood still before and after an outage: two short looks at a machine that is alive.
+    let outage = |samples: Samples, value| samples.then(value, window - 4);
+    let up_with_outage = outage(Samples::flat(1.0, window).then(0.0, 2), 1.0);
+    let still_with_outage = outage(Samples::flat(7.0, window).gap(2), 7.0);
+
     let firing: &[&[(&str, &str)]] = &[&[("job", job), ("instance", A)]];
     vec![
-        waiting(requests(cpu(answering("every counter stands still"), still()), still()), still())
+        beside_healthy_ones(a.all(case("every counter stands still, beside healthy targets"), &always, &still))
             .fires_from(step * (3 + window), firing),
-        cpu(answering("an exporter that is not ours stands still"), still()).fires(end - step, firing),
-        waiting(cpu(answering("without a count of requests"), still()), still()).fires(end - step, firing),
-        requests(cpu(answering("an idle exporter still counts the scrapes"), still()), moving()).never_until(end),
-        waiting(requests(cpu(answering("pressure still moves"), still()), still()), moving()).never_until(end),
-        cpu(answering("healthy"), moving()).never_until(end),
-        cpu(answering("fresh: too young to judge"), Samples::default().gap(long - window + 2).then(0.01, window - 2))
+        a.cpu(answering("an exporter that is not ours stands still"), still.clone()).fires(end - step, firing),
+        a.waiting(a.cpu(answering("without a count of requests"), still.clone()), still.clone())
+            .fires(end - step, firing),
+        a.requests(a.cpu(answering("an idle exporter still counts the scrapes"), still.clone()), moving.clone())
             .never_until(end),
-        cpu(
-            Case::new(config, "DevvmFrozen", "it was down in between").series(
-                &UP,
-                target,
-                &[],
-                Samples::flat(1.0, window).then(0.0, 2).then(1.0, window - 4),
-            ),
-            Samples::flat(7.0, window).gap(2).then(7.0, window - 4),
-        )
-        .never_until(step * (window * 2 - 3)),
-        cpu(answering("restarted: the counter starts anew"), moving().then(0.0, 1).climb(1.0, long)).never_until(end),
-        Case::new(config, "DevvmFrozen", "another job stands still")
-            .series(&UP, ("web", A), &[], Samples::flat(1.0, long))
-            .series(&exporter::PROCESS_CPU_SECONDS, ("web", A), &[], still())
+        a.waiting(a.cpu(answering("pressure still moves"), still.clone()), moving.clone()).never_until(end),
+        a.cpu(answering("healthy"), moving.clone()).never_until(end),
+        a.cpu(answering("fresh: too young to judge"), Samples::default().gap(long - window + 2).then(0.01, window - 2))
             .never_until(end),
+        beside_healthy_ones(a.cpu(case("it was down in between").up((job, A), up_with_outage), still_with_outage))
+            .never_until(step * (window * 2 - 3)),
+        a.cpu(answering("restarted: the counter starts anew"), moving.clone().then(0.0, 1).climb(1.0, long))
+            .never_until(end),
+        Target { job: OTHER_JOB, instance: A }.all(case("another job stands still"), &always, &still).never_until(end),
     ]
 }

@@ -3,8 +3,7 @@
 use super::targets;
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Samples, Signal};
-use crate::prometheus::UP;
-use crate::promql::{Expr, Matching};
+use crate::promql::Expr;
 
 const INCIDENT: &str = "devvm QEMU I/O stall, 2026-06-11: nothing said that the machine's own data had stopped";
 
@@ -23,7 +22,7 @@ pub(super) fn signal(config: &Config) -> Signal {
 fn unless_devvm_is_dead(config: &Config, expr: Expr) -> Expr {
     let dead = targets::not_answering(config, &config.devvm.job, config.devvm.absent_lookback);
     targets::with_host(expr).unless(
-        Matching::On(targets::host_identity(config)),
+        targets::same_host(config),
         targets::with_host(dead).note("unless the whole machine is dead: the devvm alerts say so"),
     )
 }
@@ -56,70 +55,71 @@ fn absent(config: &Config) -> Alert {
     }
 }
 
-const A: &str = "hemma:10120";
-
 fn cases(config: &Config) -> Vec<Case> {
     let step = config.scrape_interval;
-    let (job, devvm) = (config.exporter.job.as_str(), config.devvm.job.as_str());
-    let labels: &[&[(&str, &str)]] = &[&[("job", job), ("instance", A), ("host", "hemma")]];
-    let up = |case: Case, job: &str, instance: &str, samples| case.series(&UP, (job, instance), &[], samples);
-    let mut cases = Vec::new();
+    let exporter = (config.exporter.job.as_str(), "hemma:10120");
+    // What else runs on that machine, and on another.
+    let machine = (config.devvm.job.as_str(), "hemma:9100");
+    let other = (config.devvm.job.as_str(), "other:9100");
+    let firing: &[&[(&str, &str)]] = &[&[("job", exporter.0), ("instance", exporter.1), ("host", "hemma")]];
 
     let hold = config.exporter.down_for;
     let long = hold.steps(step) + 8;
+    let (fires_at, end) = (step * 4 + hold, step * long);
     let case = |name| Case::new(config, "ExporterDown", name);
+    let healthy = || Samples::flat(1.0, long);
     let dies = || Samples::flat(1.0, 4).then(0.0, long);
-    cases.extend([
-        up(case("the exporter dies"), job, A, dies()).fires_from(step * 4 + hold, labels),
-        up(
-            up(case("the exporter dies on a machine that answers"), job, A, dies()),
-            devvm,
-            "hemma:9100",
-            Samples::flat(1.0, long + 4),
-        )
-        .fires(step * 4 + hold, labels),
-        up(up(case("the exporter dies, and another machine"), job, A, dies()), devvm, "other:9100", dies())
-            .fires(step * 4 + hold, labels),
-        up(up(case("the whole machine dies: DevvmDown says so"), job, A, dies()), devvm, "hemma:9100", dies())
-            .never_until(step * long),
-        up(
-            up(case("the whole machine leaves discovery"), job, A, dies()),
-            devvm,
-            "hemma:9100",
-            Samples::flat(1.0, 4).gone(),
-        )
-        .never_until(step * long),
-        up(case("restarted in time"), job, A, Samples::flat(1.0, 4).then(0.0, hold.steps(step)).then(1.0, 8))
-            .never_until(step * (long + 4)),
-        up(case("another job's target is down"), "web", A, dies()).never_until(step * long),
-    ]);
+    let gone = || Samples::flat(1.0, 4).gone();
+    let mut cases = vec![
+        case("the exporter dies").up(exporter, dies()).fires_from(fires_at, firing),
+        case("the exporter dies on a machine that answers")
+            .up(exporter, dies())
+            .up(machine, healthy())
+            .fires(fires_at, firing),
+        case("the exporter dies, and another machine").up(exporter, dies()).up(other, dies()).fires(fires_at, firing),
+        case("the whole machine dies: DevvmDown says so")
+            .up(exporter, dies())
+            .up(machine, dies())
+            .up(other, healthy())
+            .up(("web", machine.1), healthy())
+            .never_until(end),
+        case("the whole machine leaves discovery").up(exporter, dies()).up(machine, gone()).never_until(end),
+        case("restarted in time")
+            .up(exporter, Samples::flat(1.0, 4).then(0.0, hold.steps(step)).then(1.0, 8))
+            .never_until(end),
+        case("another job's target is down").up(("web", exporter.1), dies()).never_until(end),
+    ];
 
     let hold = config.exporter.absent_for;
     let long = hold.steps(step) + 8;
+    let (fires_at, end) = (step * 4 + hold, step * long);
     let case = |name| Case::new(config, "ExporterAbsent", name);
-    let gone = || Samples::flat(1.0, 4).gone();
+    let healthy = || Samples::flat(1.0, long);
+    let dies = || Samples::flat(1.0, 4).then(0.0, long);
     cases.extend([
-        up(case("the exporter leaves discovery"), job, A, gone()).fires_from(step * 4 + hold, labels),
-        up(
-            up(case("the exporter leaves discovery, the machine answers"), job, A, gone()),
-            devvm,
-            "hemma:9100",
-            Samples::flat(1.0, long + 4),
-        )
-        .fires(step * 4 + hold, labels),
-        up(up(case("another machine leaves too"), job, A, gone()), devvm, "other:9100", gone())
-            .fires(step * 4 + hold, labels),
-        up(
-            up(case("the whole machine leaves discovery: DevvmAbsent says so"), job, A, gone()),
-            devvm,
-            "hemma:9100",
-            gone(),
-        )
-        .never_until(step * long),
-        up(case("down, but still a target"), job, A, Samples::flat(1.0, 4).then(0.0, long)).never_until(step * long),
-        up(case("comes back in time"), job, A, gone().gap(hold.steps(step) - 1).then(1.0, 8))
-            .never_until(step * (long + 4)),
-        up(case("another job's target is gone"), "web", A, gone()).never_until(step * long),
+        case("the exporter leaves discovery, others don't")
+            .up(exporter, gone())
+            .up((exporter.0, "other:10120"), healthy())
+            .up(("web", exporter.1), healthy())
+            .fires_from(fires_at, firing),
+        case("the exporter leaves discovery, the machine answers")
+            .up(exporter, gone())
+            .up(machine, healthy())
+            .fires(fires_at, firing),
+        case("another machine leaves too").up(exporter, gone()).up(other, gone()).fires(fires_at, firing),
+        case("the whole machine leaves discovery: DevvmAbsent says so")
+            .up(exporter, gone())
+            .up(machine, gone())
+            .up(other, healthy())
+            .up(("web", machine.1), healthy())
+            .never_until(end),
+        case("the machine is dead, and its exporter leaves discovery")
+            .up(exporter, gone())
+            .up(machine, dies())
+            .never_until(end),
+        case("down, but still a target").up(exporter, dies()).never_until(end),
+        case("comes back in time").up(exporter, gone().gap(hold.steps(step) - 1).then(1.0, 8)).never_until(end),
+        case("another job's target is gone").up(("web", exporter.1), gone()).never_until(end),
     ]);
     cases
 }

@@ -3,7 +3,9 @@
 //! Incident: on 2026-07-02 a hog settled between `memory.high` and `memory.max` with nothing to swap. Nothing could be
 //! reclaimed, nothing was killed, and a server in the same cgroup was dead for an hour while its unit was active.
 
-use flatline_catalog::memcg;
+use std::iter;
+
+use flatline_catalog::{Family, Label, memcg};
 
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Samples, Signal};
@@ -95,29 +97,69 @@ fn cases(config: &Config) -> Vec<Case> {
 }
 
 /// What one cgroup does, per second of the time in which something happens.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Load {
     high: f64,
+    high_below: f64,
+    max: f64,
     waiting: f64,
+    waiting_for_io: f64,
     oom_kills: f64,
+    oom_kills_below: f64,
+    scanned: f64,
     reclaimed: f64,
 }
 
-/// As recorded from a real livelock: dozens of throttlings a second, everybody waiting, nothing reclaimed.
-const LIVELOCK: Load = Load { high: 20.0, waiting: 0.99, oom_kills: 0.0, reclaimed: 0.0 };
+/// Dozens of throttlings a second, everybody waiting, nothing reclaimed: as recorded, where nothing was even scanned.
+const LIVELOCK: Load = Load {
+    high: 20.0,
+    high_below: 0.0,
+    max: 0.0,
+    waiting: 0.99,
+    waiting_for_io: 0.0,
+    oom_kills: 0.0,
+    oom_kills_below: 0.0,
+    scanned: 20_000.0,
+    reclaimed: 0.0,
+};
 
+/// Page cache work over `memory.high`, as recorded.
+const PAGE_CACHE: Load = Load { high: 90.0, waiting: 0.13, scanned: 13_000.0, reclaimed: 13_000.0, ..LIVELOCK };
+
+type LoadSeries<'a> = (&'static Family, Option<(&'static Label, &'a str)>, f64);
+
+impl Load {
+    /// The series the cgroup shows: the witnesses, and their neighbours that must not be taken for them.
+    fn series(&self) -> [LoadSeries<'static>; 10] {
+        [
+            (&memcg::LOCAL_EVENTS, Some((&memcg::EVENT, "high")), self.high),
+            (&memcg::LOCAL_EVENTS, Some((&memcg::EVENT, "max")), self.max),
+            (&memcg::LOCAL_EVENTS, Some((&memcg::EVENT, "oom_kill")), self.oom_kills),
+            (&memcg::EVENTS, Some((&memcg::EVENT, "high")), self.high + self.high_below),
+            (&memcg::EVENTS, Some((&memcg::EVENT, "oom_kill")), self.oom_kills + self.oom_kills_below),
+            (&memcg::WAITING_SECONDS, Some((&memcg::RESOURCE, "memory")), self.waiting),
+            (&memcg::WAITING_SECONDS, Some((&memcg::RESOURCE, "io")), self.waiting_for_io),
+            // One task burns CPU: `full` stays near 0, as recorded.
+            (&memcg::STALLED_SECONDS, Some((&memcg::RESOURCE, "memory")), 0.01),
+            (&memcg::RECLAIM_SCANNED_PAGES, None, self.scanned),
+            (&memcg::RECLAIM_RECLAIMED_PAGES, None, self.reclaimed),
+        ]
+    }
+}
+
+/// Idle samples first, then so many under load, then as many idle again.
 struct Scene<'a> {
     config: &'a Config,
-    /// Idle samples first, then this many under load, then as many idle again.
     busy: u64,
 }
 
 const IDLE: u64 = 4;
 
 impl Scene<'_> {
-    fn ramp(&self, start: f64, per_second: f64) -> Samples {
-        let by = per_second * self.config.scrape_interval.as_seconds();
-        Samples::flat(start, IDLE).climb(by, self.busy).hold(self.busy)
+    fn ramp(&self, per_second: f64) -> Samples {
+        Samples::flat(100.0, IDLE)
+            .climb(per_second * self.config.scrape_interval.as_seconds(), self.busy)
+            .hold(self.busy)
     }
 
     fn end(&self) -> Span {
@@ -128,168 +170,138 @@ impl Scene<'_> {
         Case::new(self.config, "MemcgLivelock", name)
     }
 
-    /// The four witnesses, and their neighbours that must not be taken for them.
     fn cgroup(&self, case: Case, cgroup: &str, load: Load) -> Case {
-        self.witnesses(case, cgroup, load, [true; 4])
+        self.cgroup_without(case, cgroup, load, &[])
     }
 
-    fn witnesses(&self, case: Case, cgroup: &str, load: Load, [high, waiting, kills, reclaim]: [bool; 4]) -> Case {
-        let mut case = case;
-        let mut add = |present: bool, family, labels: &[_], per_second: f64| {
-            if present {
-                let labels = [&[(&memcg::CGROUP, cgroup)], labels].concat();
-                case = std::mem::replace(&mut case, Case::new(self.config, "", "")).series(
-                    family,
-                    TARGET,
-                    &labels,
-                    self.ramp(100.0, per_second),
-                );
-            }
-        };
-        add(high, &memcg::LOCAL_EVENTS, &[(&memcg::EVENT, "high")], load.high);
-        add(high, &memcg::LOCAL_EVENTS, &[(&memcg::EVENT, "max")], 0.0);
-        add(high, &memcg::EVENTS, &[(&memcg::EVENT, "high")], load.high);
-        add(kills, &memcg::EVENTS, &[(&memcg::EVENT, "oom_kill")], load.oom_kills);
-        add(waiting, &memcg::WAITING_SECONDS, &[(&memcg::RESOURCE, "memory")], load.waiting);
-        add(waiting, &memcg::WAITING_SECONDS, &[(&memcg::RESOURCE, "cpu")], 0.01);
-        // One task burns CPU: `full` stays 0, as measured.
-        add(waiting, &memcg::STALLED_SECONDS, &[(&memcg::RESOURCE, "memory")], 0.01);
-        add(reclaim, &memcg::RECLAIM_RECLAIMED_PAGES, &[], load.reclaimed);
-        add(reclaim, &memcg::RECLAIM_SCANNED_PAGES, &[], load.reclaimed);
-        case
+    fn cgroup_without(&self, case: Case, cgroup: &str, load: Load, missing: &[&Family]) -> Case {
+        load.series().into_iter().filter(|(family, ..)| !missing.contains(family)).fold(
+            case,
+            |case, (family, label, per_second)| {
+                let labels: Vec<(&Label, &str)> = iter::once((&memcg::CGROUP, cgroup)).chain(label).collect();
+                case.series(family, TARGET, &labels, self.ramp(per_second))
+            },
+        )
     }
 }
 
 fn livelock_cases(config: &Config) -> Vec<Case> {
-    let (step, window, hold) = (config.scrape_interval, config.memcg.livelock_window, config.memcg.livelock_for);
-    let scene = Scene { config, busy: (window + hold).steps(step) + 4 };
-    let scene = &scene;
+    [firing_cases(config), silent_cases(config), interrupted_cases(config)].concat()
+}
+
+fn scene(config: &Config) -> Scene<'_> {
+    Scene { config, busy: (config.memcg.livelock_window + config.memcg.livelock_for).steps(config.scrape_interval) + 4 }
+}
+
+fn firing_cases(config: &Config) -> Vec<Case> {
+    let (memcg, step) = (&config.memcg, config.scrape_interval);
+    let scene = &scene(config);
     let onset = step * IDLE;
     // Full speed for a whole window, and `for`: by then it must have fired.
-    let seen = onset + window + hold;
-    let thresholds = &config.memcg;
-    let (high, share, pages) =
-        (thresholds.livelock_high_per_second, thresholds.livelock_waiting_share, thresholds.livelock_pages_per_high);
+    let seen = onset + memcg.livelock_window + memcg.livelock_for;
     let alone: &[(&str, &str)] = &[("job", TARGET.0), ("instance", TARGET.1), ("cgroup", CGROUP)];
     let fires = |case: Case| case.quiet(onset).fires(seen, &[alone]).quiet(scene.end() - step);
-    let never = |case: Case| case.never_until(scene.end());
     let load = |name: &str, load| scene.cgroup(scene.case(name), CGROUP, load);
-    let missing = |name: &str, present| scene.witnesses(scene.case(name), CGROUP, LIVELOCK, present);
-    let burst = Scene { config, busy: window.steps(step).div_ceil(4).max(1) };
+    let missing = |name: &str, family| scene.cgroup_without(scene.case(name), CGROUP, LIVELOCK, &[family]);
 
     // The parent waits with its child and repeats its events, but is not the one that is throttled.
-    let parent = {
-        let case = load("a livelock below a parent that repeats its events", LIVELOCK);
-        let slice = [(&memcg::CGROUP, "/user.slice")];
-        case.series(&memcg::EVENTS, TARGET, &[slice[0], (&memcg::EVENT, "high")], scene.ramp(0.0, LIVELOCK.high))
-            .series(&memcg::LOCAL_EVENTS, TARGET, &[slice[0], (&memcg::EVENT, "high")], scene.ramp(0.0, 0.0))
-            .series(&memcg::EVENTS, TARGET, &[slice[0], (&memcg::EVENT, "oom_kill")], scene.ramp(0.0, 0.0))
-            .series(&memcg::WAITING_SECONDS, TARGET, &[slice[0], (&memcg::RESOURCE, "memory")], scene.ramp(0.0, 0.99))
-            .series(&memcg::RECLAIM_RECLAIMED_PAGES, TARGET, &slice, scene.ramp(0.0, 0.0))
+    let parent = Load { high: 0.0, high_below: LIVELOCK.high, ..LIVELOCK };
+    let barely = Load {
+        high: memcg.livelock_high_per_second * 1.5,
+        waiting: memcg.livelock_waiting_share.midpoint(1.0),
+        reclaimed: memcg.livelock_high_per_second * 1.5 * memcg.livelock_pages_per_high * 0.7,
+        ..LIVELOCK
     };
-    // A leaf was killed and removed: only the hierarchical counter keeps the kill.
-    let killed_below =
-        load("the kernel kills in a child that is removed at once", Load { oom_kills: 0.05, ..LIVELOCK }).series(
-            &memcg::LOCAL_EVENTS,
-            TARGET,
-            &[(&memcg::CGROUP, CGROUP), (&memcg::EVENT, "oom_kill")],
-            scene.ramp(0.0, 0.0),
-        );
-    // The machine's disk is slow, not its memory.
-    let io = load("it waits for its disk, not for memory", Load { waiting: share / 2.0, ..LIVELOCK }).series(
-        &memcg::WAITING_SECONDS,
-        TARGET,
-        &[(&memcg::CGROUP, CGROUP), (&memcg::RESOURCE, "io")],
-        scene.ramp(0.0, 0.99),
-    );
-    // The neighbour's innocence is not the cgroup's.
-    let neighbour = scene.cgroup(
-        load("a livelock beside a healthy neighbour", LIVELOCK),
-        "/docker",
-        Load { high: 0.0, waiting: 0.0, oom_kills: 0.1, reclaimed: 9000.0 },
-    );
-    let other_host = load("a livelock, and an OOM kill in a cgroup of that name on another host", LIVELOCK).series(
-        &memcg::EVENTS,
-        (TARGET.0, "devvm-b:10120"),
-        &[(&memcg::CGROUP, CGROUP), (&memcg::EVENT, "oom_kill")],
-        scene.ramp(0.0, 1.0),
-    );
-    let everything_at_once = {
-        let at = |per_second: f64| Samples::default().gap(IDLE).then(per_second * 5000.0, 1).hold(scene.busy * 2);
-        scene
-            .case("fresh: large counters appear at once and stand still")
-            .series(&memcg::LOCAL_EVENTS, TARGET, &[(&memcg::CGROUP, CGROUP), (&memcg::EVENT, "high")], at(20.0))
-            .series(&memcg::WAITING_SECONDS, TARGET, &[(&memcg::CGROUP, CGROUP), (&memcg::RESOURCE, "memory")], at(1.0))
-    };
-    let recreated = {
-        let again = |busy: f64| Samples::flat(busy, IDLE).gone().gap(1).then(0.0, scene.busy);
-        scene
-            .case("the cgroup is removed and made anew: all counters start again")
-            .series(&memcg::LOCAL_EVENTS, TARGET, &[(&memcg::CGROUP, CGROUP), (&memcg::EVENT, "high")], again(5000.0))
-            .series(
-                &memcg::WAITING_SECONDS,
-                TARGET,
-                &[(&memcg::CGROUP, CGROUP), (&memcg::RESOURCE, "memory")],
-                again(500.0),
-            )
-    };
-    let restarted = {
-        // The exporter is away for a few scrapes; the kernel's counters go on, as they do in a healthy burst.
-        let away = |by: f64| Samples::rising(0.0, by, IDLE).gap(3).climb(by, scene.busy);
-        let step = step.as_seconds();
-        scene
-            .case("the exporter restarts under page cache work")
-            .series(
-                &memcg::LOCAL_EVENTS,
-                TARGET,
-                &[(&memcg::CGROUP, CGROUP), (&memcg::EVENT, "high")],
-                away(80.0 * step),
-            )
-            .series(
-                &memcg::WAITING_SECONDS,
-                TARGET,
-                &[(&memcg::CGROUP, CGROUP), (&memcg::RESOURCE, "memory")],
-                away(0.1 * step),
-            )
-            .series(&memcg::RECLAIM_RECLAIMED_PAGES, TARGET, &[(&memcg::CGROUP, CGROUP)], away(16000.0 * step))
-    };
-
+    let other_host = (TARGET.0, "devvm-b:10120");
     vec![
         fires(load("the livelock, with one task that burns CPU", LIVELOCK)),
-        fires(parent),
-        fires(neighbour),
-        fires(other_host),
+        fires(load("barely over every threshold", barely)),
         fires(load(
-            "barely over every threshold",
-            Load {
-                high: high * 1.5,
-                waiting: share.midpoint(1.0),
-                oom_kills: 0.0,
-                reclaimed: high * 1.5 * pages * 0.7,
-            },
+            "a few pages come free each time",
+            Load { reclaimed: LIVELOCK.high * memcg.livelock_pages_per_high * 0.7, ..LIVELOCK },
         )),
-        fires(missing("no oom_kill series", [true, true, false, true])),
-        fires(missing("no reclaim series", [true, true, true, false])),
-        never(load("rarely throttled", Load { high: high * 0.7, ..LIVELOCK })),
-        never(load("throttled, but waiting little", Load { waiting: share * 0.7, ..LIVELOCK })),
-        never(load("pages come free", Load { reclaimed: LIVELOCK.high * pages * 1.5, ..LIVELOCK })),
-        never(load(
-            "page cache work over memory.high",
-            Load { high: 90.0, waiting: 0.13, oom_kills: 0.0, reclaimed: 13000.0 },
+        fires(scene.cgroup_without(
+            load("below a parent that waits with it and repeats its events", LIVELOCK),
+            "/user.slice",
+            parent,
+            &[&memcg::RECLAIM_RECLAIMED_PAGES],
         )),
-        never(load(
-            "page cache work over memory.high on a slow disk",
-            Load { high: 90.0, waiting: 0.95, oom_kills: 0.0, reclaimed: 13000.0 },
+        fires(scene.cgroup(
+            load("beside a healthy neighbour", LIVELOCK),
+            "/docker",
+            Load { oom_kills: 0.1, ..PAGE_CACHE },
         )),
-        never(load("the kernel kills in the cgroup itself", Load { oom_kills: 0.05, ..LIVELOCK })),
-        never(killed_below),
-        never(io),
-        never(load("idle", Load { high: 0.0, waiting: 0.0, oom_kills: 0.0, reclaimed: 0.0 })),
-        never(load("waits for memory below its limit", Load { high: 0.0, ..LIVELOCK })),
-        never(burst.cgroup(burst.case("a burst of a quarter of the window"), CGROUP, LIVELOCK)),
-        never(everything_at_once),
-        never(recreated),
-        never(restarted),
+        fires(load("an OOM kill in the cgroup of that name on another host", LIVELOCK).series(
+            &memcg::EVENTS,
+            other_host,
+            &[(&memcg::CGROUP, CGROUP), (&memcg::EVENT, "oom_kill")],
+            scene.ramp(1.0),
+        )),
+        fires(missing("kills are not exported", &memcg::EVENTS)),
+        fires(missing("reclaim is not exported", &memcg::RECLAIM_RECLAIMED_PAGES)),
+    ]
+}
+
+fn silent_cases(config: &Config) -> Vec<Case> {
+    let memcg = &config.memcg;
+    let scene = &scene(config);
+    let burst = Scene { config, busy: memcg.livelock_window.steps(config.scrape_interval).div_ceil(4).max(1) };
+    let pages = memcg.livelock_pages_per_high;
+    let share = memcg.livelock_waiting_share;
+    let never = |name: &str, load| scene.cgroup(scene.case(name), CGROUP, load).never_until(scene.end());
+    vec![
+        never("idle", Load::default()),
+        never("rarely throttled", Load { high: memcg.livelock_high_per_second * 0.7, ..LIVELOCK }),
+        never("not throttled, it waits for memory below its limit", Load { high: 0.0, ..LIVELOCK }),
+        scene
+            .cgroup_without(
+                scene.case("at memory.max, not at memory.high; reclaim is not exported"),
+                CGROUP,
+                Load { high: 0.0, max: 20.0, ..LIVELOCK },
+                &[&memcg::RECLAIM_RECLAIMED_PAGES],
+            )
+            .never_until(scene.end()),
+        never("throttled, but waiting little", Load { waiting: share * 0.7, ..LIVELOCK }),
+        never("it waits for its disk, not for memory", Load { waiting: share * 0.2, waiting_for_io: 0.99, ..LIVELOCK }),
+        never("pages come free", Load { reclaimed: LIVELOCK.high * pages * 1.5, ..LIVELOCK }),
+        never(
+            "pages come free, its children are throttled too and it touches memory.max",
+            Load { high_below: 90.0, max: 90.0, reclaimed: LIVELOCK.high * pages * 1.5, ..LIVELOCK },
+        ),
+        never("page cache work over memory.high", PAGE_CACHE),
+        never("page cache work over memory.high on a slow disk", Load { waiting: 0.95, ..PAGE_CACHE }),
+        never("the kernel kills in the cgroup itself", Load { oom_kills: 0.05, ..LIVELOCK }),
+        never("the kernel kills in a child that is removed at once", Load { oom_kills_below: 0.05, ..LIVELOCK }),
+        burst.cgroup(burst.case("a burst of a quarter of the window"), CGROUP, LIVELOCK).never_until(burst.end()),
+    ]
+}
+
+/// Counters that jump because somebody looked away, not because something happened.
+fn interrupted_cases(config: &Config) -> Vec<Case> {
+    let scene = &scene(config);
+    let high = [(&memcg::CGROUP, CGROUP), (&memcg::EVENT, "high")];
+    let waiting = [(&memcg::CGROUP, CGROUP), (&memcg::RESOURCE, "memory")];
+    let case = |name: &str, samples: &dyn Fn(f64) -> Samples| {
+        scene
+            .case(name)
+            .series(&memcg::LOCAL_EVENTS, TARGET, &high, samples(5000.0))
+            .series(&memcg::WAITING_SECONDS, TARGET, &waiting, samples(500.0))
+            .never_until(scene.end())
+    };
+    vec![
+        case("fresh: large counters appear at once and stand still", &|value| {
+            Samples::default().gap(IDLE).then(value, scene.busy * 2)
+        }),
+        case("the cgroup is removed and made anew", &|value| {
+            Samples::flat(value, IDLE).gone().gap(1).then(0.0, scene.busy)
+        }),
+        case("the exporter was away for a while", &|value| Samples::flat(value, IDLE).gap(3).then(value, scene.busy)),
+        case("a one-off burst while the exporter was away", &|value| {
+            let share = value * config.memcg.livelock_waiting_share / 1000.0;
+            Samples::flat(value, IDLE)
+                .gap(3)
+                .then(value + share * config.memcg.livelock_window.as_seconds(), scene.busy)
+        }),
     ]
 }
 

@@ -11,29 +11,35 @@ pub fn up(job: &str) -> Select {
     select(&UP).job(job)
 }
 
+/// The same target of one job.
+#[must_use]
+pub fn same_target(config: &Config) -> Matching {
+    Matching::On(config.identified_by(&["instance"]))
+}
+
+/// The same host, after [`with_host`].
+#[must_use]
+pub fn same_host(config: &Config) -> Matching {
+    Matching::On(config.identified_by(&["host"]))
+}
+
 /// Targets of a job that were there within `lookback` and that Prometheus no longer knows.
 ///
 /// Per instance, unlike `absent()`, so that one lost target among several is seen.
 #[must_use]
 pub fn gone(config: &Config, job: &str, lookback: Span) -> Expr {
-    call("last_over_time", up(job).over(Range::Fixed(lookback))).unless(Matching::On(config.identity()), up(job))
+    call("last_over_time", up(job).over(Range::Fixed(lookback))).unless(same_target(config), up(job))
 }
 
 /// Targets of a job that were there within `lookback` and do not answer now, known or not.
 #[must_use]
 pub fn not_answering(config: &Config, job: &str, lookback: Span) -> Expr {
     call("last_over_time", up(job).over(Range::Fixed(lookback)))
-        .unless(Matching::On(config.identity()), Expr::from(up(job)).equals(1.0))
+        .unless(same_target(config), Expr::from(up(job)).equals(1.0))
 }
 
 /// Adds the label `host`, which is `instance` without its port: what targets on one machine have in common.
 #[must_use]
 pub fn with_host(expr: Expr) -> Expr {
     label_from(expr, "host", "instance", "(.+?)(:[0-9]+)?")
-}
-
-/// The labels that tell one host from another.
-#[must_use]
-pub fn host_identity(config: &Config) -> Vec<String> {
-    std::iter::once("host".to_owned()).chain(config.target_labels.iter().cloned()).collect()
 }

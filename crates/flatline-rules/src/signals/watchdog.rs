@@ -24,9 +24,8 @@ fn not_armed(config: &Config) -> Alert {
         name: "WatchdogNotArmed",
         severity: Severity::Warning,
         expr: armed()
-            .equals(0.0)
-            .note("the device would not reset the host (where its owner can't be seen: it does not even count down)")
-            .unless(Matching::On(config.identity()), armed().equals(1.0).note("and no other device of the host would")),
+            .note("a device of the host: does it protect? (where its owner can't be seen: does it count down?)")
+            .unless(Matching::On(config.identity()), armed().equals(1.0).note("no alert if one of them does")),
         hold: config.watchdog.not_armed_for,
         summary: "{device} on {instance} is not armed: if the host hangs, it stays hung",
         meaning: "The host has a watchdog and none of its devices protects it: not started, without an owner, or with a timeout that can't work. A hang will last until a person comes.",
@@ -59,6 +58,7 @@ fn cases(config: &Config) -> Vec<Case> {
             flat(0.0),
         )
         .fires(hold, firing),
+        protecting(case("its state can't be read, the verdict is clear"), "watchdog0", flat(0.0)).fires(hold, firing),
         never(active(case("armed, owner not to be seen"), "watchdog0", flat(1.0))),
         never(protecting(active(case("armed and owned"), "watchdog0", flat(1.0)), "watchdog0", flat(1.0))),
         never(case("no watchdog at all")),
@@ -77,6 +77,7 @@ fn cases(config: &Config) -> Vec<Case> {
         )),
         active(case("another host's watchdog protects nobody here"), "watchdog0", flat(0.0))
             .series(&watchdog::ACTIVE, (TARGET.0, "other:10120"), &[(&watchdog::DEVICE, "watchdog0")], flat(1.0))
+            .series(&watchdog::ACTIVE, ("lab", TARGET.1), &[(&watchdog::DEVICE, "watchdog0")], flat(1.0))
             .fires(hold, firing),
         never(protecting(
             case("its owner restarts"),

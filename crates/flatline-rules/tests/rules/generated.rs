@@ -1,0 +1,202 @@
+//! The files in the repository: complete, current, and true.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use flatline_rules::config::SAMPLE;
+use flatline_rules::{Config, File, explain, generate, guard, signals};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+fn configured() -> Config {
+    let path = repository().join("rules/flatline-rules.yml");
+    Config::parse("rules/flatline-rules.yml", &std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// As a test bench has it: everything within seconds.
+const FAST: &str = "
+scrape_interval: 1s
+evaluation_interval: 1s
+labels: {team: lab}
+target_labels: [cluster]
+devvm: {down_for: 5s, absent_for: 5s, absent_lookback: 1m, flapping_window: 30s, frozen_window: 15s}
+exporter: {down_for: 5s, absent_for: 5s, absent_lookback: 1m}
+collector: {stuck_over: 2s, stuck_for: 5s}
+memcg: {livelock_window: 15s, livelock_for: 5s, band_for: 2s}
+watchdog: {not_armed_for: 5s}
+";
+
+fn alerts() -> BTreeSet<String> {
+    let config = Config::default();
+    signals::all(&config).iter().flat_map(|signal| &signal.alerts).map(|alert| alert.name.to_owned()).collect()
+}
+
+#[test]
+fn the_sample_says_the_defaults() {
+    assert_eq!(Config::parse("sample.yml", SAMPLE), Ok(Config::default()));
+    assert_eq!(Config::parse("empty.yml", ""), Ok(Config::default()));
+    let checked_in = std::fs::read_to_string(repository().join("rules/flatline-rules.yml")).unwrap();
+    assert_eq!(checked_in, SAMPLE, "rules/flatline-rules.yml is what `flatline-rules init` prints");
+}
+
+#[test]
+fn the_repository_holds_what_is_generated() {
+    let files = generate(&configured()).unwrap();
+    for File { path, content } in &files {
+        let found = std::fs::read_to_string(repository().join(path)).unwrap_or_default();
+        assert!(
+            found == *content,
+            "{} is not what is generated; run: cargo run -p flatline-rules -- generate --config rules/flatline-rules.yml --output .",
+            path.display()
+        );
+    }
+    let generated: BTreeSet<&Path> = files.iter().map(|file| file.path.as_path()).collect();
+    for (folder, extension) in [("rules", ".rules.yml"), ("rules/tests", ".yml"), ("dashboards", ".json")] {
+        for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let path = Path::new(folder).join(&name);
+            assert!(
+                !name.ends_with(extension) || generated.contains(path.as_path()),
+                "{} is left over",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn generating_twice_gives_the_same() {
+    assert_eq!(generate(&configured()).unwrap(), generate(&configured()).unwrap());
+}
+
+#[test]
+fn promtool_accepts_the_rules_and_every_unit_test_passes() {
+    for (name, config) in [("default", Config::default()), ("fast", Config::parse("fast.yml", FAST).unwrap())] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut rules = Vec::new();
+        let mut tests = Vec::new();
+        for File { path, content } in generate(&config).unwrap() {
+            let target = directory.path().join(&path);
+            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+            std::fs::write(&target, content).unwrap();
+            match path.to_string_lossy() {
+                path if path.ends_with(".rules.yml") => rules.push(target),
+                path if path.ends_with(".test.yml") => tests.push(target),
+                _ => {}
+            }
+        }
+        let checked = super::support::promtool(&["check", "rules"], &rules);
+        assert!(checked.status.success(), "{name}: {}", super::support::said(&checked));
+        assert!(tests.len() >= 5);
+        let tested = super::support::promtool(&["test", "rules"], &tests);
+        assert!(tested.status.success(), "{name}: {}", super::support::said(&tested));
+    }
+}
+
+#[test]
+fn no_test_file_names_an_alert_that_does_not_exist() {
+    let rules = std::fs::read_to_string(repository().join("rules/flatline.rules.yml")).unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(repository().join("rules/tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let tests = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(guard::unknown_alerts(&tests, &[&rules]), Ok(Vec::new()), "{}", path.display());
+        let typo = tests.replacen("alertname: ", "alertname: Un", 1);
+        assert_eq!(guard::unknown_alerts(&typo, &[&rules]).unwrap().len(), 1, "{}: a typo is found", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 5);
+}
+
+#[test]
+fn every_alert_has_a_runbook_page_and_every_page_an_alert() {
+    const SECTIONS: [&str; 6] = [
+        "## What it means",
+        "## First look",
+        "## Capture before you touch anything",
+        "## Fix",
+        "## How to tell it is over",
+        "## Where it comes from",
+    ];
+    let mut pages = BTreeSet::new();
+    for entry in std::fs::read_dir(repository().join("docs/runbooks")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if alerts().contains(&name) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with(&format!("# {name}\n")), "{}: the title is the alert", path.display());
+            let mut rest = text.as_str();
+            for section in SECTIONS {
+                let (before, after) =
+                    rest.split_once(section).unwrap_or_else(|| panic!("{name}: no `{section}` in its place"));
+                assert!(!before.trim().is_empty());
+                rest = after;
+            }
+            assert!(rest.trim().len() > 40, "{name}: the last section is empty");
+        }
+        pages.insert(name);
+    }
+    pages.remove("README");
+    assert_eq!(pages, alerts());
+}
+
+#[test]
+fn every_alert_explains_itself() {
+    for alert in alerts() {
+        let text = explain::explain(&alert, &Config::default()).unwrap();
+        assert!(text.contains("Fires when:\n  - ") && text.contains("Stays silent when:\n  - "), "{text}");
+    }
+    assert!(explain::explain("DevvmDwn", &Config::default()).unwrap_err().ends_with("did you mean `DevvmDown`?"));
+}
+
+#[test]
+fn an_alert_can_be_switched_off_and_made_louder() {
+    let text = "alerts: {DevvmFrozen: {enabled: false}, DevvmFlapping: {severity: page}}";
+    let files = generate(&Config::parse("x", text).unwrap()).unwrap();
+    assert!(files.iter().all(|file| !file.content.contains("DevvmFrozen")));
+    let rules = &files[0].content;
+    let flapping = &rules[rules.find("alert: DevvmFlapping").unwrap()..];
+    assert!(flapping[..300].contains("severity: page"), "{flapping}");
+}
+
+#[test]
+fn one_job_for_both_leaves_the_exporter_alerts_out() {
+    let files = generate(&Config::parse("x", "exporter: {job: devvm}").unwrap()).unwrap();
+    assert!(files.iter().all(|file| !file.content.contains("alert: Exporter")));
+    assert!(files[0].content.contains("alert: DevvmDown"));
+}
+
+#[test]
+fn what_can_not_work_is_refused_with_line_and_reason() {
+    for (text, refusal) in [
+        ("devvm:\n  down_for: 3m\n  jobb: x\n", "c.yml:3: unknown key `jobb`; did you mean `job`?"),
+        ("memgc: {}\n", "c.yml:1: unknown key `memgc`; did you mean `memcg`?"),
+        ("devvm:\n  down_for: 3min\n", "c.yml:2: `3min` is no duration"),
+        ("memcg:\n  band_for: 1m\n  livelock_window: 30s\n", "c.yml:3: memcg.livelock_window: 30s holds fewer than 4"),
+        ("scrape_interval: 1m\n", "c.yml:1: memcg.livelock_window: 1m holds fewer than 4 scrapes"),
+        ("memcg:\n  livelock_waiting_share: 1.5\n", "c.yml:2: memcg.livelock_waiting_share: 1.5 is no share"),
+        ("memcg: {livelock_high_per_second: .nan}\n", "c.yml:1: memcg.livelock_high_per_second: NaN is not"),
+        (
+            "alerts:\n  DevvmDwn:\n    enabled: false\n",
+            "c.yml:2: alerts.DevvmDwn: there is no such alert; did you mean `DevvmDown`?",
+        ),
+        (
+            "alerts:\n  DevvmDown:\n    severity: pgae\n",
+            "c.yml:3: `pgae` is none of page, warning, info; did you mean `page`?",
+        ),
+        ("labels: {severity: x}\n", "c.yml:1: labels.severity: `severity` is set by"),
+        ("target_labels: [a-b]\n", "c.yml:1: target_labels: `a-b` is no label name"),
+        ("\nscrape_interval: 0s\n", "c.yml:2: scrape_interval: can't be 0s"),
+        ("devvm: {flapping_changes: 4000}\n", "c.yml:1: devvm.flapping_changes: must be"),
+        ("devvm:\n  absent_lookback: 1m\n", "c.yml:2: devvm.absent_lookback: 1m is forgotten"),
+        ("devvm: {job: ''}\n", "c.yml:1: devvm.job: the name of a scrape job can't be empty"),
+        ("runbook_base_url: runbooks\n", "c.yml:1: runbook_base_url: `runbooks` is no http"),
+        ("scrape_interval: 15s\nscrape_interval: 15s\n", "c.yml:2: duplicate"),
+        ("devvm: [\n", "c.yml:"),
+    ] {
+        let error = Config::parse("c.yml", text).unwrap_err().to_string();
+        assert!(error.starts_with(refusal), "{text:?} gave: {error}");
+    }
+}

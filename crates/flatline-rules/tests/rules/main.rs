@@ -1,0 +1,8 @@
+//! What is generated, judged by promtool: the files of the repository, recorded incidents, and every clause mutated.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up has failed")]
+
+mod generated;
+mod mutants;
+mod recorded;
+mod support;

@@ -1,0 +1,216 @@
+//! Every clause of every alert, removed or altered, must make a unit test fail: a clause that no test notices is
+//! either superfluous or untested.
+
+use std::collections::BTreeMap;
+
+use flatline_catalog::{Family, memcg, watchdog};
+use flatline_rules::model::{Alert, Signal};
+use flatline_rules::promql::{Expr, Matching, Op, Select};
+use flatline_rules::span::Span;
+use flatline_rules::{Config, signals};
+
+use super::support;
+
+/// Families one could mistake for each other.
+const MISTAKES: [(&Family, &Family); 6] = [
+    (&memcg::LOCAL_EVENTS, &memcg::EVENTS),
+    (&memcg::EVENTS, &memcg::LOCAL_EVENTS),
+    (&memcg::WAITING_SECONDS, &memcg::STALLED_SECONDS),
+    (&memcg::RECLAIM_RECLAIMED_PAGES, &memcg::RECLAIM_SCANNED_PAGES),
+    (&watchdog::PROTECTING, &watchdog::ACTIVE),
+    (&watchdog::ACTIVE, &watchdog::PROTECTING),
+];
+
+/// An altered expression and what was altered.
+type Mutant = (String, Expr);
+
+/// All expressions that differ from this one in one place.
+fn mutants(expr: &Expr) -> Vec<Mutant> {
+    let mut found = here(expr);
+    let rebuilt = |part: &Expr, rebuild: &dyn Fn(Expr) -> Expr| -> Vec<Mutant> {
+        mutants(part).into_iter().map(|(what, part)| (what, rebuild(part))).collect()
+    };
+    match expr {
+        Expr::Number(_) | Expr::Text(_) | Expr::Select(_) => {}
+        Expr::Noted { note, expr } => {
+            return rebuilt(expr, &|expr| Expr::Noted { note: note.clone(), expr: Box::new(expr) });
+        }
+        Expr::Call { function, args } => {
+            for (index, arg) in args.iter().enumerate() {
+                found.extend(rebuilt(arg, &|arg| {
+                    let mut args = args.clone();
+                    args[index] = arg;
+                    Expr::Call { function, args }
+                }));
+            }
+        }
+        Expr::Aggregate { op, grouping, of } => {
+            found.extend(rebuilt(of, &|of| Expr::Aggregate { op, grouping: grouping.clone(), of: Box::new(of) }));
+        }
+        Expr::Binary { left, op, matching, right } => {
+            found.extend(rebuilt(left, &|left| left.binary(*op, matching.clone(), (**right).clone())));
+            found.extend(rebuilt(right, &|right| (**left).clone().binary(*op, matching.clone(), right)));
+        }
+    }
+    found
+}
+
+/// The alterations of the outermost operator.
+fn here(expr: &Expr) -> Vec<Mutant> {
+    let mutant = |what: &str, mutated: Expr| (format!("{what}: {}", expr.to_string().replace('\n', " ")), mutated);
+    match expr {
+        Expr::Select(select) => {
+            select_mutants(select).into_iter().map(|(what, select)| mutant(&what, select.into())).collect()
+        }
+        Expr::Binary { left, op, matching, right } => {
+            let (left, right) = ((**left).clone(), (**right).clone());
+            let mut found = vec![mutant("without the right side", left.clone())];
+            if *op == Op::Or {
+                found.push(mutant("without the left side", right.clone()));
+            }
+            // `and not` instead of `unless`: blind as soon as the series is missing.
+            if let (Op::Unless, Expr::Binary { left: inner, op: comparison, matching: inner_matching, right: limit }) =
+                (op, bare(&right))
+                && comparison.is_comparison()
+            {
+                let opposite =
+                    (**inner).clone().binary(opposite(*comparison), inner_matching.clone(), (**limit).clone());
+                found.push(mutant("blinded by a missing series", left.clone().and(matching.clone(), opposite)));
+            }
+            if op.is_comparison() {
+                found.push(mutant("turned round", left.clone().binary(opposite(*op), matching.clone(), right.clone())));
+            }
+            if let (Expr::Number(number), false) = (&right, op.is_set()) {
+                for factor in [0.5, 2.0].into_iter().filter(|_| *number > 1.0 || number.fract() != 0.0) {
+                    let altered = left.clone().binary(*op, matching.clone(), number * factor);
+                    found.push(mutant(&format!("{factor} times the limit"), altered));
+                }
+            }
+            if let (Expr::Number(number), Op::Times) = (&left, op) {
+                for factor in [0.5, 2.0] {
+                    found.push(mutant(
+                        &format!("{factor} times the factor"),
+                        Expr::Number(number * factor).times(right.clone()),
+                    ));
+                }
+            }
+            if let Matching::On(labels) = matching {
+                for label in labels {
+                    let fewer = labels.iter().filter(|other| *other != label).cloned().collect();
+                    let altered = left.clone().binary(*op, Matching::On(fewer), right.clone());
+                    found.push(mutant(&format!("whatever the {label}"), altered));
+                }
+            }
+            found
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Noted { expr, .. } => bare(expr),
+        other => other,
+    }
+}
+
+fn opposite(op: Op) -> Op {
+    match op {
+        Op::Equal => Op::NotEqual,
+        Op::NotEqual => Op::Equal,
+        Op::Above => Op::AtMost,
+        Op::AtMost => Op::Above,
+        Op::Below => Op::AtLeast,
+        Op::AtLeast => Op::Below,
+        other => other,
+    }
+}
+
+fn select_mutants(select: &Select) -> Vec<(String, Select)> {
+    let mut found = Vec::new();
+    for (index, matcher) in select.matchers.iter().enumerate() {
+        let mut altered = select.clone();
+        altered.matchers.remove(index);
+        found.push((format!("whatever the {}", matcher.label), altered));
+    }
+    for (family, mistake) in MISTAKES {
+        if family == select.family {
+            found.push((format!("{} instead", mistake.name), Select { family: mistake, ..select.clone() }));
+        }
+    }
+    if select.offset.is_some() {
+        found.push(("without the offset".to_owned(), Select { offset: None, ..select.clone() }));
+    }
+    found
+}
+
+fn alert_mutants(alert: &Alert) -> Vec<(String, Alert)> {
+    let mut found: Vec<(String, Alert)> =
+        mutants(&alert.expr).into_iter().map(|(what, expr)| (what, Alert { expr, ..alert.clone() })).collect();
+    if !alert.hold.is_zero() {
+        found.push(("for: 0s".to_owned(), Alert { hold: Span::ZERO, ..alert.clone() }));
+        found.push(("twice the for".to_owned(), Alert { hold: alert.hold * 2, ..alert.clone() }));
+    }
+    found
+}
+
+/// Mutants that mean the same as the original, and why. Everything else must be killed.
+const EQUIVALENT: [(&str, &str, &str); 1] = [(
+    "DevvmFrozen",
+    "whatever the job: process_cpu_seconds_total",
+    "both sides of the comparison name the job, and agree in all labels",
+)];
+
+fn equivalent(alert: &str, what: &str) -> bool {
+    EQUIVALENT.iter().any(|(of, start, _)| *of == alert && what.starts_with(start))
+}
+
+#[test]
+fn no_clause_can_go_unnoticed() {
+    // Short windows mean few samples, so that hundreds of mutants are judged within seconds.
+    let mut config = Config::default();
+    config.devvm.absent_lookback = Span::minutes(10);
+    config.exporter.absent_lookback = Span::minutes(10);
+    config.devvm.flapping_window = Span::minutes(5);
+    config.devvm.frozen_window = Span::minutes(5);
+
+    let directory = tempfile::tempdir().unwrap();
+    let mut pending = BTreeMap::new();
+    for signal in signals::all(&config) {
+        for alert in &signal.alerts {
+            for (what, mutated) in alert_mutants(alert) {
+                let cases = signal.cases.iter().filter(|case| case.alert == alert.name).cloned().collect();
+                let mutated = Signal { name: signal.name, alerts: vec![mutated], cases };
+                let path = support::write(&mutated, &config, &directory.path().join(pending.len().to_string()));
+                pending.insert(path, (alert.name, what));
+            }
+        }
+    }
+    let total = pending.len();
+    assert!(total > 100, "only {total} mutants");
+
+    // A mutant that Prometheus can't read would prove nothing.
+    let files: Vec<_> = pending.keys().cloned().collect();
+    let rules: Vec<_> = files.iter().map(|path| path.ancestors().nth(2).unwrap().join("flatline.rules.yml")).collect();
+    let checked = support::promtool(&["check", "rules"], &rules);
+    assert!(checked.status.success(), "{}", support::said(&checked));
+
+    let halves: Vec<String> = std::thread::scope(|scope| {
+        let run = |files| scope.spawn(move || support::promtool(&["test", "rules"], files));
+        let (left, right) = files.split_at(files.len() / 2);
+        [run(left), run(right)].map(|half| String::from_utf8(half.join().unwrap().stdout).unwrap()).into()
+    });
+    // promtool names each file on standard output, and says SUCCESS below it if nothing failed.
+    let mut verdicts = 0;
+    let mut survivors = Vec::new();
+    for block in halves.iter().flat_map(|half| half.split("Unit Testing:").skip(1)) {
+        let (path, verdict) = block.split_once('\n').unwrap();
+        verdicts += 1;
+        let (alert, what) = &pending[std::path::Path::new(path.trim())];
+        if verdict.contains("SUCCESS") && !equivalent(alert, what) {
+            survivors.push(format!("{alert}: {what}"));
+        }
+    }
+    assert_eq!(verdicts, total, "promtool judged every mutant");
+    assert!(survivors.is_empty(), "{} of {total} survived:\n{}", survivors.len(), survivors.join("\n"));
+}
