@@ -1,1 +1,66 @@
-//! placeholder
+//! Real machines to break, and the real Prometheus that has to notice.
+//!
+//! [`Guest`] boots a Debian kernel in QEMU with busybox, the given binaries and a shell script; [`Prometheus`],
+//! [`Alertmanager`] and [`SlackReceiver`] are the far end of the alert path; [`scenarios`] are the incidents.
+//! Whatever is started here is gone when its handle is dropped, or when the process that held it dies.
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # fn main() -> flatline_lab::Result<()> {
+//! use flatline_lab::{Guest, Prometheus, Scrape};
+//!
+//! let guest = Guest::builder()
+//!     .binary("target/debug/flatline-exporter")
+//!     .forward(10120)
+//!     .script("flatline-exporter &")
+//!     .boot()?;
+//! let prometheus = Prometheus::builder().scrape(Scrape::new("devvm", guest.address(10120)?)).start()?;
+//! prometheus.wait_until("up{job=\"devvm\"} == 1", Duration::from_secs(20))?;
+//! println!("{}", guest.run("uname -r", Duration::from_secs(5))?.stdout);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it needs from Debian is installed by `scripts/install-test-deps.sh`; what is missing is an error that names
+//! the package. Guests are x86-64 and run under TCG: a `/dev/kvm` that opens says nothing about whether a guest
+//! boots on it. `FLATLINE_LAB_ACCEL=probe` uses KVM after a probe guest has really booted on it.
+
+mod agent;
+mod assets;
+mod error;
+mod guest;
+mod initramfs;
+mod log;
+mod process;
+mod qmp;
+
+pub use agent::Output;
+pub use assets::{Kernel, cache_directory};
+pub use error::{Error, Result};
+pub use guest::{Accelerator, Guest, GuestBuilder};
+pub use initramfs::Initramfs;
+pub use log::Log;
+pub use process::{Program, Running};
+pub use qmp::Qmp;
+
+use std::time::{Duration, Instant};
+
+/// Asks `attempt` again and again until it answers, or fails with what it waited for.
+///
+/// `attempt` returns `Ok(None)` while there is nothing yet.
+pub fn wait_for<T>(
+    what: impl Into<String>,
+    deadline: Duration,
+    mut attempt: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(found) = attempt()? {
+            return Ok(found);
+        }
+        if Instant::now() >= end {
+            return Err(Error::Deadline { what: what.into(), deadline, seen: String::new() });
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

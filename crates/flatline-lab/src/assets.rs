@@ -1,0 +1,196 @@
+//! What a guest is made of: Debian's kernel, unpacked into a cache and never installed, and its modules.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use object::{Object, ObjectSection};
+
+use crate::{Error, Program, Result};
+
+/// Debian's package that depends on the newest kernel of the release.
+const KERNEL_PACKAGE: &str = "linux-image-amd64";
+
+/// A kernel package, unpacked.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What `uname -r` says, e.g. `6.1.0-56-amd64`.
+    pub release: String,
+    /// The Debian package and its version, where known.
+    pub package: Option<String>,
+    /// The bootable image.
+    pub image: PathBuf,
+    modules: PathBuf,
+}
+
+impl Kernel {
+    /// The kernel guests boot unless told otherwise: the unpacked package that `FLATLINE_LAB_KERNEL` points to, else
+    /// that of the host's Debian release, downloaded by `apt-get` at first use. A cached kernel is kept for ever;
+    /// delete its directory to have a newer one.
+    pub fn debian() -> Result<Self> {
+        if let Some(unpacked) = std::env::var_os("FLATLINE_LAB_KERNEL") {
+            return Self::unpacked(unpacked);
+        }
+        let cache = cache_directory()?;
+        let kernel = cache.join(KERNEL_PACKAGE);
+        if !kernel.is_dir() {
+            fs::create_dir_all(&cache).map_err(Error::file(&cache))?;
+            let lock_path = cache.join("lock");
+            let lock = File::create(&lock_path).map_err(Error::file(&lock_path))?;
+            lock.lock().map_err(Error::file(&lock_path))?;
+            if !kernel.is_dir() {
+                fetch(&cache, &kernel)?;
+            }
+        }
+        Self::unpacked(kernel)
+    }
+
+    /// A kernel package unpacked in this directory (`dpkg -x`, or `scripts/debian-newest.sh`).
+    pub fn unpacked(directory: impl Into<PathBuf>) -> Result<Self> {
+        let directory = directory.into();
+        let libraries = ["lib/modules", "usr/lib/modules"].map(|path| directory.join(path));
+        let all_modules = libraries.iter().find(|path| path.is_dir()).unwrap_or(&libraries[0]);
+        let modules = entries(all_modules)?.into_iter().next().ok_or_else(|| absent(all_modules))?;
+        let release = modules.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let image = directory.join(format!("boot/vmlinuz-{release}"));
+        if !image.is_file() {
+            return Err(absent(&image));
+        }
+        let package = fs::read_to_string(directory.join("package")).ok().map(|text| text.trim().to_owned());
+        Ok(Self { release, package, image, modules })
+    }
+
+    /// The named modules and all they depend on, in the order in which they can be loaded: name and ELF image.
+    ///
+    /// The package has no `modules.dep` (its installation makes it), but every module names its dependencies.
+    pub fn modules(&self, names: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut found = HashMap::new();
+        find_modules(&self.modules.join("kernel"), &mut found)?;
+        let mut loaded = Vec::new();
+        for name in names {
+            self.load(name, &found, &mut loaded)?;
+        }
+        Ok(loaded)
+    }
+
+    /// Whether this kernel has such a module.
+    pub fn has_module(&self, name: &str) -> Result<bool> {
+        let mut found = HashMap::new();
+        find_modules(&self.modules.join("kernel"), &mut found)?;
+        Ok(found.contains_key(name))
+    }
+
+    fn load(&self, name: &str, found: &HashMap<String, PathBuf>, loaded: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+        let name = name.replace('-', "_");
+        if loaded.iter().any(|(known, _)| *known == name) {
+            return Ok(());
+        }
+        let path = found.get(&name).ok_or_else(|| Error::Peer {
+            peer: format!("kernel {}", self.release),
+            message: format!("has no module `{name}`"),
+        })?;
+        let image = module_image(path)?;
+        for dependency in dependencies(path, &image)? {
+            self.load(&dependency, found, loaded)?;
+        }
+        loaded.push((name, image));
+        Ok(())
+    }
+}
+
+/// Where downloaded kernels are kept: `$FLATLINE_LAB_CACHE`, else `$XDG_CACHE_HOME/flatline-lab`, else
+/// `~/.cache/flatline-lab`.
+pub fn cache_directory() -> Result<PathBuf> {
+    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("FLATLINE_LAB_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("flatline-lab")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/flatline-lab")))
+        .ok_or_else(|| Error::Peer {
+            peer: "cache directory".to_owned(),
+            message: "none of FLATLINE_LAB_CACHE, XDG_CACHE_HOME and HOME is set".to_owned(),
+        })
+}
+
+/// Downloads and unpacks the kernel; `target` appears complete or not at all.
+fn fetch(cache: &Path, target: &Path) -> Result<()> {
+    let work = tempfile::tempdir_in(cache).map_err(Error::file(cache))?;
+    let metapackage = download(work.path(), KERNEL_PACKAGE)?;
+    let depends = package_field(&metapackage, "Depends")?;
+    let package = depends.split_whitespace().next().unwrap_or_default();
+    let archive = download(work.path(), package)?;
+    let unpacked = work.path().join("unpacked");
+    Program::find("dpkg", "dpkg")?.args([Path::new("-x"), &archive, &unpacked]).run()?;
+    let version = package_field(&archive, "Version")?;
+    let note = unpacked.join("package");
+    fs::write(&note, format!("{package} {}\n", version.trim())).map_err(Error::file(&note))?;
+    fs::rename(&unpacked, target).map_err(Error::file(target))
+}
+
+/// Downloads a package by the host's own apt sources; stale package lists are renewed once.
+fn download(directory: &Path, package: &str) -> Result<PathBuf> {
+    let apt = Program::find("apt-get", "apt")?;
+    let get = apt.clone().args(["-qq", "download", package]).directory(directory);
+    if get.run().is_err() {
+        apt.args(["-qq", "update"]).run()?;
+        get.run()?;
+    }
+    let is_it = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_")))
+    };
+    entries(directory)?.into_iter().find(is_it).ok_or_else(|| absent(&directory.join(package)))
+}
+
+fn package_field(archive: &Path, field: &str) -> Result<String> {
+    Program::find("dpkg-deb", "dpkg")?.args([Path::new("-f"), archive, Path::new(field)]).run()
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let listing = fs::read_dir(directory).and_then(|listing| listing.map(|entry| Ok(entry?.path())).collect());
+    listing.map_err(Error::file(directory))
+}
+
+fn absent(path: &Path) -> Error {
+    Error::file(path)(std::io::ErrorKind::NotFound.into())
+}
+
+fn find_modules(directory: &Path, found: &mut HashMap<String, PathBuf>) -> Result<()> {
+    for path in entries(directory)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            find_modules(&path, found)?;
+        } else if let Some(module) = name.strip_suffix(".ko").or_else(|| name.strip_suffix(".ko.xz")) {
+            found.insert(module.replace('-', "_"), path);
+        }
+    }
+    Ok(())
+}
+
+fn module_image(path: &Path) -> Result<Vec<u8>> {
+    if path.extension().is_none_or(|extension| extension != "xz") {
+        return fs::read(path).map_err(Error::file(path));
+    }
+    let unpacked = tempfile::NamedTempFile::new().map_err(Error::file("temporary file"))?;
+    let script = [path, unpacked.path()].map(|path| format!("'{}'", path.display()));
+    let script = format!("xz --decompress --stdout {} >{}", script[0], script[1]);
+    Program::find("xz", "xz-utils")?;
+    Program::at("/bin/sh").args(["-c", &script]).run()?;
+    fs::read(unpacked.path()).map_err(Error::file(path))
+}
+
+/// The `depends=` line of a module's `.modinfo` section.
+fn dependencies(path: &Path, image: &[u8]) -> Result<Vec<String>> {
+    let name = path.display().to_string();
+    let elf = object::File::parse(image).map_err(Error::peer(&name))?;
+    let section = elf.section_by_name_bytes(b".modinfo").ok_or_else(|| Error::Peer {
+        peer: name.clone(),
+        message: "has no .modinfo section, so it is no kernel module".to_owned(),
+    })?;
+    let information = section.data().map_err(Error::peer(&name))?;
+    Ok(information
+        .split(|&byte| byte == 0)
+        .filter_map(|line| std::str::from_utf8(line).ok()?.strip_prefix("depends="))
+        .flat_map(|list| list.split(','))
+        .filter(|dependency| !dependency.is_empty())
+        .map(str::to_owned)
+        .collect())
+}

@@ -1,0 +1,234 @@
+//! The one place where the lab starts processes: each in a process group of its own, which is killed when its handle
+//! is dropped, or when the process that holds the handle dies in whatever way.
+#![expect(clippy::disallowed_methods, reason = "every process of the lab is started in this module")]
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::{Error, Log, Result};
+
+/// A program of the host, with its arguments.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+    arguments: Vec<OsString>,
+    directory: Option<PathBuf>,
+}
+
+impl Program {
+    /// The program of this name; an error that names `package` where it is not installed.
+    pub fn find(tool: &str, package: &'static str) -> Result<Self> {
+        let search = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&search)
+            .chain(["/usr/sbin", "/sbin"].map(PathBuf::from)) // not on the PATH of users
+            .map(|directory| directory.join(tool))
+            .find(|path| path.is_file())
+            .map(Self::at)
+            .ok_or_else(|| Error::MissingTool { tool: tool.to_owned(), package })
+    }
+
+    /// The program at this path.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), arguments: Vec::new(), directory: None }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs in this directory.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Starts it. Standard input is empty; standard output and error go to the handle's [`Log`].
+    pub fn start(&self) -> Result<Running> {
+        let log = Log::default();
+        let mut child =
+            self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(self.unstartable())?;
+        if let Some(stdout) = child.stdout.take() {
+            log.capture(stdout);
+        }
+        if let Some(stderr) = child.stderr.take() {
+            log.capture(stderr);
+        }
+        // `running` exists before the guard is started, so that a failure there kills the child.
+        let mut running = Running { child, guard: None, log, command: self.to_string() };
+        running.guard = Some(guard(running.id())?);
+        Ok(running)
+    }
+
+    /// Runs it to its end and returns its standard output; a failure is an error with what it said.
+    pub fn run(&self) -> Result<String> {
+        let output = self.command().output().map_err(self.unstartable())?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(Error::Failed {
+            command: self.to_string(),
+            status: output.status.to_string(),
+            output: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned(),
+        })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments).stdin(Stdio::null()).process_group(0);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
+    }
+
+    fn unstartable(&self) -> impl FnOnce(std::io::Error) -> Error {
+        Error::file(&self.path)
+    }
+}
+
+impl std::fmt::Display for Program {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.path.display())?;
+        self.arguments.iter().try_for_each(|argument| write!(formatter, " {}", argument.display()))
+    }
+}
+
+/// A shell that kills the process group as soon as our end of its standard input closes: `Drop` does not run in a
+/// process that is killed, and the kernel's parent death signal follows the thread that forked, not the process.
+fn guard(group: u32) -> Result<Child> {
+    Command::new("/bin/sh")
+        .args(["-c", &format!("read -r _; kill -KILL -{group}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(Error::file("/bin/sh"))
+}
+
+/// A started process; dropping it kills its process group.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    guard: Option<Child>,
+    log: Log,
+    command: String,
+}
+
+impl Running {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to standard output and standard error, interleaved as it came.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// The error of a process that ended and should not have; `None` while it runs.
+    pub fn failure(&mut self) -> Option<Error> {
+        let status = self.ended()?;
+        std::thread::sleep(Duration::from_millis(50)); // its last words are still in the pipe
+        let status = status.signal().map_or_else(|| status.to_string(), |signal| format!("killed by signal {signal}"));
+        Some(Error::Failed { command: self.command.clone(), status, output: self.log.tail(30) })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The guard goes first: once the group is gone its number may belong to somebody else.
+        if let Some(guard) = &mut self.guard {
+            let _ = guard.kill();
+            let _ = guard.wait();
+        }
+        if let Some(group) = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait_for;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn alive(id: &str) -> bool {
+        std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    fn shell(script: &str) -> Running {
+        Program::find("sh", "dash").unwrap().args(["-c", script]).start().unwrap()
+    }
+
+    fn first_word(running: &Running) -> String {
+        let complete = |text: &str| text.ends_with('\n').then(|| text.trim().to_owned());
+        running.log().wait_for(SOON, complete).unwrap()
+    }
+
+    #[test]
+    fn a_missing_program_names_its_package() {
+        let error = Program::find("no-such-program", "some-package").unwrap_err().to_string();
+        assert!(error.contains("no-such-program") && error.contains("some-package"), "{error}");
+    }
+
+    #[test]
+    fn a_failure_says_what_the_program_said() {
+        let error = Program::at("/bin/sh").args(["-c", "echo sorry >&2; exit 3"]).run().unwrap_err().to_string();
+        assert!(error.contains("sorry") && error.contains('3'), "{error}");
+        let mut running = shell("echo sorry; exit 3");
+        wait_for("end", SOON, || Ok(running.ended())).unwrap();
+        assert!(running.failure().unwrap().to_string().contains("sorry"));
+    }
+
+    #[test]
+    fn drop_kills_children_of_children() {
+        let running = shell("sleep 1000 & echo $!; wait");
+        let grandchild = first_word(&running);
+        assert!(alive(&grandchild));
+        drop(running);
+        wait_for("the grandchild's end", SOON, || Ok((!alive(&grandchild)).then_some(()))).unwrap();
+    }
+
+    #[test]
+    fn nothing_survives_a_killed_holder() {
+        // The holder is this very test binary, running the ignored test below.
+        let holder = Program::at(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "process::tests::holder"])
+            .start()
+            .unwrap();
+        let held = holder.log().wait_for(SOON, |text| Some(text.split_once("held=")?.1.split_once('.')?.0.to_owned()));
+        let held = held.unwrap();
+        assert!(alive(&held));
+        drop(holder); // SIGKILL to the holder's group; what it held is in another group
+        wait_for("the held process's end", SOON, || Ok((!alive(&held)).then_some(()))).unwrap();
+    }
+
+    #[test]
+    #[ignore = "run by nothing_survives_a_killed_holder"]
+    fn holder() {
+        let running = Program::at("/bin/sleep").args(["1000"]).start().unwrap();
+        println!("held={}.", running.id());
+        std::thread::sleep(SOON);
+    }
+}
