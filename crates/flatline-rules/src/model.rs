@@ -18,6 +18,60 @@ pub struct Signal {
     pub alerts: Vec<Alert>,
     /// What makes them fire and what must not.
     pub cases: Vec<Case>,
+    /// Its cells in the overview's table, which has one row per host.
+    pub columns: Vec<Column>,
+    /// Its graphs below that table.
+    pub graphs: Vec<Graph>,
+}
+
+/// One column of the overview: a value per `instance`.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// The heading.
+    pub title: &'static str,
+    /// The value; its series carry `instance` only.
+    pub expr: Expr,
+    /// What the value means.
+    pub scale: Scale,
+}
+
+/// One graph: a panel with lines or states over time.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    /// The heading.
+    pub title: &'static str,
+    /// What one sees, and what would be bad.
+    pub description: &'static str,
+    /// What is drawn.
+    pub expr: Expr,
+    /// The name of a line; `{label}` stands for the series' label of that name.
+    pub legend: &'static str,
+    /// What the value means.
+    pub scale: Scale,
+}
+
+/// What a displayed value means, and when it is bad.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scale {
+    /// 1 is good and 0 is bad, by these words.
+    State {
+        /// What 1 is called.
+        good: &'static str,
+        /// What 0 is called.
+        bad: &'static str,
+    },
+    /// A share of time: worrying above one limit, bad above another.
+    Share(f64, f64),
+    /// A number of things, bad from this on.
+    Count(f64),
+    /// Events per second.
+    PerSecond,
+    /// Seconds, bad above this.
+    Seconds(f64),
+    /// Seconds, neither good nor bad.
+    Duration,
+    /// A plain number, neither good nor bad.
+    Amount,
 }
 
 /// One alert.

@@ -197,13 +197,25 @@ impl Select {
         self.matcher(label.name, "=", value)
     }
 
+    /// Only series whose label matches this pattern.
+    #[must_use]
+    pub fn like(self, label: &Label, pattern: &str) -> Self {
+        self.matcher(label.name, "=~", pattern)
+    }
+
     /// Only series of the scrape job of this name.
     #[must_use]
     pub fn job(self, name: &str) -> Self {
         self.matcher("job", "=", name)
     }
 
-    /// Only series a Grafana dashboard's variables select.
+    /// As it is: what rules pass where dashboards pass [`Select::chosen`].
+    #[must_use]
+    pub const fn all(self) -> Self {
+        self
+    }
+
+    /// Only series the variables of a Grafana dashboard select.
     #[must_use]
     pub fn chosen(self) -> Self {
         self.matcher("job", "=~", "$job").matcher("instance", "=~", "$instance")
@@ -228,6 +240,9 @@ impl Select {
         self
     }
 }
+
+/// Which targets an expression that alerts and panels share looks at: [`Select::all`] or [`Select::chosen`].
+pub type Choose = fn(Select) -> Select;
 
 impl From<Select> for Expr {
     fn from(select: Select) -> Self {

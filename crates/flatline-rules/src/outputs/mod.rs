@@ -1,10 +1,12 @@
 //! What is written: pure functions of the signals and the configuration.
 
-pub mod dashboard;
+mod dashboard;
+pub mod grafana;
 mod rule_file;
 mod table;
 mod test_file;
 
+pub use dashboard::{expressions, overview, to_json as dashboard_json};
 pub use rule_file::to_yaml as rule_file;
 pub use table::to_markdown as alert_table;
 pub use test_file::to_yaml as test_file;
@@ -91,12 +93,11 @@ pub fn generate(config: &Config) -> Result<Vec<File>, GenerateError> {
     for signal in signals.iter().filter(|signal| !signal.cases.is_empty()) {
         files.push(file(format!("rules/tests/{}.test.yml", signal.name), test_file(signal, config))?);
     }
-    for (name, board) in dashboard::all(config) {
-        for (place, expr) in board.expressions() {
-            verify_expr(&format!("dashboard {name}, {place}"), expr, config)?;
-        }
-        files.push(file(format!("dashboards/{name}.json"), board.to_json())?);
+    let overview = overview(&signals, config);
+    for (panel, expr) in expressions(&overview) {
+        verify_expr(&format!("{}, {panel}", overview.uid), expr, config)?;
     }
+    files.push(file(format!("dashboards/{}.json", overview.uid), dashboard_json(&overview))?);
     files.push(file("docs/alerts.md".to_owned(), Ok(alert_table(&signals, config)))?);
     Ok(files)
 }
@@ -107,7 +108,6 @@ fn enabled(mut signals: Vec<Signal>, config: &Config) -> Vec<Signal> {
         cases.retain(|case| !off.contains(&case.alert));
         alerts.retain(|alert| alert.enabled(config));
     }
-    signals.retain(|signal| !signal.alerts.is_empty());
     signals
 }
 

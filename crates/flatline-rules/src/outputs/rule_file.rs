@@ -50,6 +50,7 @@ pub fn to_yaml(signals: &[Signal], config: &Config) -> Result<String, String> {
     );
     let groups = signals
         .iter()
+        .filter(|signal| !signal.alerts.is_empty())
         .map(|signal| Group {
             name: format!("flatline-{}", signal.name),
             interval: config.evaluation_interval,

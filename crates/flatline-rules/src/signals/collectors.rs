@@ -2,26 +2,59 @@
 
 use flatline_catalog::exporter;
 
+use super::targets;
 use crate::config::{Config, Severity};
-use crate::model::{Alert, Case, Samples, Signal};
-use crate::promql::{Expr, Matching, select};
+use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
+use crate::promql::{Choose, Expr, Matching, Select, select};
 
 pub(super) fn signal(config: &Config) -> Signal {
-    Signal { name: "collectors", alerts: vec![stuck(config)], cases: cases(config) }
+    let stuck_over = config.collector.stuck_over.as_seconds();
+    Signal {
+        name: "collectors",
+        alerts: vec![stuck(config)],
+        cases: cases(config),
+        columns: vec![Column {
+            title: "Blind collectors",
+            expr: targets::count_by_instance(blind(config, Select::chosen)),
+            scale: Scale::Count(1.0),
+        }],
+        graphs: vec![
+            Graph {
+                title: "Reads that hang",
+                description: "How long a collector's read has been overdue. Anything that grows is a read the kernel does not let return.",
+                expr: select(&exporter::COLLECTOR_STUCK_SECONDS).chosen().into(),
+                legend: "{instance} {collector}",
+                scale: Scale::Seconds(stuck_over),
+            },
+            Graph {
+                title: "Time to collect",
+                description: "How long each collector's last finished collection took. A slow rise often comes before a read that hangs.",
+                expr: select(&exporter::COLLECTOR_DURATION_SECONDS).chosen().into(),
+                legend: "{instance} {collector}",
+                scale: Scale::Duration,
+            },
+        ],
+    }
 }
 
-fn stuck(config: &Config) -> Alert {
-    let hangs = Expr::from(select(&exporter::COLLECTOR_STUCK_SECONDS)).above(config.collector.stuck_over.as_seconds());
-    let fails = Expr::from(select(&exporter::COLLECTOR_SUCCESS)).equals(0.0).and(
+/// Collectors that hang or fail.
+fn blind(config: &Config, choose: Choose) -> Expr {
+    let hangs =
+        Expr::from(choose(select(&exporter::COLLECTOR_STUCK_SECONDS))).above(config.collector.stuck_over.as_seconds());
+    let fails = Expr::from(choose(select(&exporter::COLLECTOR_SUCCESS))).equals(0.0).and(
         Matching::On([config.identity(), vec![exporter::COLLECTOR.name.to_owned()]].concat()),
-        Expr::from(select(&exporter::COLLECTOR_STATE).with(&exporter::STATE, "on"))
+        Expr::from(choose(select(&exporter::COLLECTOR_STATE)).with(&exporter::STATE, "on"))
             .equals(1.0)
             .note("it is meant to work here"),
     );
+    hangs.note("its read hangs in the kernel").or(fails.note("or it is late or fails at every scrape"))
+}
+
+fn stuck(config: &Config) -> Alert {
     Alert {
         name: "FlatlineCollectorStuck",
         severity: Severity::Warning,
-        expr: hangs.note("its read hangs in the kernel").or(fails.note("or it is late or fails at every scrape")),
+        expr: blind(config, Select::all),
         hold: config.collector.stuck_for,
         summary: "Flatline sees nothing of {collector} on {instance}: its reads hang or fail",
         meaning: "The exporter answers, but the collector {collector} does not: its metrics are absent and its alerts are blind. A read that hangs for minutes is itself a symptom: the kernel does not let it return.",

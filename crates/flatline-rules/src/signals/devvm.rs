@@ -18,6 +18,8 @@ pub(super) fn signal(config: &Config) -> Signal {
         name: "devvm",
         alerts: vec![down(config), absent(config), flapping(config), frozen(config)],
         cases: cases(config),
+        columns: Vec::new(),
+        graphs: Vec::new(),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::targets;
 use crate::config::{Config, Severity};
-use crate::model::{Alert, Case, Samples, Signal};
-use crate::promql::Expr;
+use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
+use crate::prometheus::UP;
+use crate::promql::{Expr, by, select};
 
 const INCIDENT: &str = "devvm QEMU I/O stall, 2026-06-11: nothing said that the machine's own data had stopped";
 
@@ -15,7 +16,21 @@ pub(super) fn signal(config: &Config) -> Signal {
     } else {
         (vec![down(config), absent(config)], cases(config))
     };
-    Signal { name: "exporter", alerts, cases }
+    let up = || select(&UP).chosen();
+    let answers = Scale::State { good: "answers", bad: "dead" };
+    Signal {
+        name: "exporter",
+        alerts,
+        cases,
+        columns: vec![Column { title: "Scrape", expr: by("min", &["instance"], up()), scale: answers }],
+        graphs: vec![Graph {
+            title: "Who answers",
+            description: "Whether each target answers Prometheus. A gap means that it was no target at that time.",
+            expr: by("min", &["instance"], up()),
+            legend: "{instance}",
+            scale: answers,
+        }],
+    }
 }
 
 /// Keeps what is not explained by the whole machine being dead, which the devvm alerts report.

@@ -7,46 +7,78 @@ use std::iter;
 
 use flatline_catalog::{Family, Label, memcg};
 
+use super::targets;
 use crate::config::{Config, Severity};
-use crate::model::{Alert, Case, Samples, Signal};
-use crate::promql::{Expr, Matching, Range, increase, rate, select, without};
+use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
+use crate::promql::{Choose, Expr, Matching, Range, Select, increase, rate, select, without};
 use crate::span::Span;
 
 const INCIDENT: &str = "devvm memcg livelock, 2026-07-02: a server dead for 53 minutes inside MemoryHigh..MemoryMax";
 
 pub(super) fn signal(config: &Config) -> Signal {
-    Signal { name: "memcg", alerts: vec![livelock(config), band(config)], cases: cases(config) }
+    let window = Range::Panel;
+    Signal {
+        name: "memcg",
+        alerts: vec![livelock(config), band(config)],
+        cases: cases(config),
+        columns: vec![Column {
+            title: "Livelocked cgroups",
+            expr: targets::count_by_instance(livelocked(config, Select::chosen)),
+            scale: Scale::Count(1.0),
+        }],
+        graphs: vec![
+            Graph {
+                title: "Cgroups throttled at memory.high",
+                description: "How often per second the kernel throttled a cgroup at its own memory.high. Dozens a second are healthy while pages come free, and a livelock while none do.",
+                expr: throttled(window, Select::chosen).above(0.0),
+                legend: "{instance} {cgroup}",
+                scale: Scale::PerSecond,
+            },
+            Graph {
+                title: "Cgroups waiting for memory",
+                description: "Share of time in which somebody in the cgroup waited for memory, of cgroups that wait noticeably. Near 100 % together with throttling and no reclaim is the livelock.",
+                expr: waiting(window, Select::chosen).above(0.05),
+                legend: "{instance} {cgroup}",
+                scale: Scale::Share(0.2, config.memcg.livelock_waiting_share),
+            },
+            Graph {
+                title: "Pages freed per throttling",
+                description: "What a throttling was good for: page cache work frees more than a hundred pages each time, a livelock none.",
+                expr: rate(select(&memcg::RECLAIM_RECLAIMED_PAGES).chosen(), window)
+                    .over(throttled(window, Select::chosen).above(0.0)),
+                legend: "{instance} {cgroup}",
+                scale: Scale::Amount,
+            },
+        ],
+    }
 }
 
 /// How often the cgroup itself is throttled, per second. Its parents repeat its events in `memory.events`, so this
 /// looks at `memory.events.local`.
-#[must_use]
-pub fn throttled(window: Range) -> Expr {
-    let high = select(&memcg::LOCAL_EVENTS).with(&memcg::EVENT, "high");
+fn throttled(window: Range, choose: Choose) -> Expr {
+    let high = choose(select(&memcg::LOCAL_EVENTS)).with(&memcg::EVENT, "high");
     without("sum", &[&memcg::EVENT], rate(high, window))
 }
 
 /// The share of time in which somebody in the cgroup waits for memory (PSI `some`: `full` is 0 as soon as one task
 /// burns CPU, though everybody else is parked).
-#[must_use]
-pub fn waiting(window: Range) -> Expr {
-    let memory = select(&memcg::WAITING_SECONDS).with(&memcg::RESOURCE, "memory");
+fn waiting(window: Range, choose: Choose) -> Expr {
+    let memory = choose(select(&memcg::WAITING_SECONDS)).with(&memcg::RESOURCE, "memory");
     without("sum", &[&memcg::RESOURCE], rate(memory, window))
 }
 
 /// The livelock, measured: the exonerating clauses are `unless`, so that a missing series can't blind the alert.
-#[must_use]
-pub fn livelocked(config: &Config) -> Expr {
+fn livelocked(config: &Config, choose: Choose) -> Expr {
     let thresholds = &config.memcg;
     let window = thresholds.window();
-    let kills = select(&memcg::EVENTS).with(&memcg::EVENT, "oom_kill");
-    let reclaimed = rate(select(&memcg::RECLAIM_RECLAIMED_PAGES), window);
-    throttled(window)
+    let kills = choose(select(&memcg::EVENTS)).with(&memcg::EVENT, "oom_kill");
+    let reclaimed = rate(choose(select(&memcg::RECLAIM_RECLAIMED_PAGES)), window);
+    throttled(window, choose)
         .above(thresholds.livelock_high_per_second)
         .note("the cgroup itself is throttled at memory.high, again and again")
         .and(
             Matching::All,
-            waiting(window).above(thresholds.livelock_waiting_share).note("somebody in it waits for memory most of the time"),
+            waiting(window, choose).above(thresholds.livelock_waiting_share).note("somebody in it waits for memory most of the time"),
         )
         .unless(
             Matching::ignoring(&[&memcg::EVENT]),
@@ -55,7 +87,7 @@ pub fn livelocked(config: &Config) -> Expr {
         .unless(
             Matching::All,
             reclaimed
-                .at_least(Expr::from(thresholds.livelock_pages_per_high).times(throttled(window)))
+                .at_least(Expr::from(thresholds.livelock_pages_per_high).times(throttled(window, choose)))
                 .note("and waiting is in vain: throttling frees next to nothing (page cache work frees hundreds of pages each time)"),
         )
 }
@@ -64,7 +96,7 @@ fn livelock(config: &Config) -> Alert {
     Alert {
         name: "MemcgLivelock",
         severity: Severity::Page,
-        expr: livelocked(config),
+        expr: livelocked(config, Select::all),
         hold: config.memcg.livelock_for,
         summary: "Everything in {cgroup} on {instance} stands still: memory livelock",
         meaning: "The cgroup is above memory.high, nothing in it can be reclaimed and nothing is killed, so the kernel parks every task of it that allocates, for as long as the hog lives. Services in it look active and answer nothing.",

@@ -3,9 +3,11 @@
 mod collectors;
 mod devvm;
 mod exporter;
-pub mod memcg;
+mod kernel_faults;
+mod memcg;
+mod pressure;
 pub mod targets;
-pub mod watchdog;
+mod watchdog;
 
 use crate::config::Config;
 use crate::model::Signal;
@@ -15,9 +17,11 @@ use crate::model::Signal;
 pub fn all(config: &Config) -> Vec<Signal> {
     vec![
         devvm::signal(config),
-        memcg::signal(config),
-        watchdog::signal(config),
         exporter::signal(config),
         collectors::signal(config),
+        pressure::signal(),
+        memcg::signal(config),
+        watchdog::signal(config),
+        kernel_faults::signal(),
     ]
 }

@@ -2,13 +2,20 @@
 
 use crate::config::Config;
 use crate::prometheus::UP;
-use crate::promql::{Expr, Matching, Range, Select, call, label_from, select};
+use crate::promql::{Expr, Matching, Range, Select, by, call, label_from, select};
 use crate::span::Span;
 
 /// `up` of a job.
 #[must_use]
 pub fn up(job: &str) -> Select {
     select(&UP).job(job)
+}
+
+/// How many series each target of a dashboard has there, 0 included.
+#[must_use]
+pub fn count_by_instance(expr: Expr) -> Expr {
+    let none = Expr::from(0.0).times(by("max", &["instance"], select(&UP).chosen()));
+    by("count", &["instance"], expr).or(none)
 }
 
 /// The same target of one job.

@@ -5,21 +5,45 @@
 use flatline_catalog::watchdog;
 
 use crate::config::{Config, Severity};
-use crate::model::{Alert, Case, Samples, Signal};
-use crate::promql::{Expr, Matching, Select, select};
+use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
+use crate::promql::{Choose, Expr, Matching, Select, by, select};
 
 pub(super) fn signal(config: &Config) -> Signal {
-    Signal { name: "watchdog", alerts: vec![not_armed(config)], cases: cases(config) }
+    Signal {
+        name: "watchdog",
+        alerts: vec![not_armed(config)],
+        cases: cases(config),
+        columns: vec![Column {
+            title: "Watchdog",
+            expr: by("max", &["instance"], armed(Select::chosen)),
+            scale: Scale::State { good: "armed", bad: "not armed" },
+        }],
+        graphs: vec![
+            Graph {
+                title: "Watchdogs",
+                description: "Whether each device would reset its host in a hang. Where the owner can't be seen: whether it counts down.",
+                expr: armed(Select::chosen),
+                legend: "{instance} {device}",
+                scale: Scale::State { good: "armed", bad: "not armed" },
+            },
+            Graph {
+                title: "Seconds to the reset",
+                description: "What is left until the watchdog resets the host unless somebody gives a sign of life. A saw-tooth is healthy; a line that only falls ends in a reset. Only some drivers can tell.",
+                expr: select(&watchdog::TIMELEFT_SECONDS).chosen().into(),
+                legend: "{instance} {device}",
+                scale: Scale::Duration,
+            },
+        ],
+    }
 }
 
 /// Whether a device protects its host: the exporter's verdict where it can see the owner, else whether it counts down.
-#[must_use]
-pub fn armed(choose: impl Fn(Select) -> Select) -> Expr {
+fn armed(choose: Choose) -> Expr {
     Expr::from(choose(select(&watchdog::PROTECTING))).or(choose(select(&watchdog::ACTIVE)))
 }
 
 fn not_armed(config: &Config) -> Alert {
-    let armed = || armed(|select| select);
+    let armed = || armed(Select::all);
     Alert {
         name: "WatchdogNotArmed",
         severity: Severity::Warning,

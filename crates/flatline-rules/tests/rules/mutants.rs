@@ -180,7 +180,7 @@ fn no_clause_can_go_unnoticed() {
         for alert in &signal.alerts {
             for (what, mutated) in alert_mutants(alert) {
                 let cases = signal.cases.iter().filter(|case| case.alert == alert.name).cloned().collect();
-                let mutated = Signal { name: signal.name, alerts: vec![mutated], cases };
+                let mutated = Signal { alerts: vec![mutated], cases, ..signal.clone() };
                 let path = support::write(&mutated, &config, &directory.path().join(pending.len().to_string()));
                 pending.insert(path, (alert.name, what));
             }

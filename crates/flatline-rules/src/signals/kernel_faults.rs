@@ -1,0 +1,28 @@
+//! Faults the kernel counts itself. No alerts of its own yet; the overview shows it.
+
+use flatline_catalog::kernel_faults;
+
+use crate::model::{Column, Graph, Scale, Signal};
+use crate::promql::{Range, by, increase, select};
+use crate::span::Span;
+
+pub(super) fn signal() -> Signal {
+    let faults = || select(&kernel_faults::FAULTS).chosen();
+    Signal {
+        name: "kernel_faults",
+        alerts: Vec::new(),
+        cases: Vec::new(),
+        columns: vec![Column {
+            title: "Kernel faults in a day",
+            expr: by("sum", &["instance"], increase(faults(), Range::Fixed(Span::hours(24)))),
+            scale: Scale::Count(1.0),
+        }],
+        graphs: vec![Graph {
+            title: "Kernel faults since boot",
+            description: "Oopses, warnings, stalls, lockups, hung tasks and OOM kills as the kernel counts them. Any step deserves a look at the kernel log of that minute; a drop to 0 is a reboot.",
+            expr: faults().into(),
+            legend: "{instance} {kind}",
+            scale: Scale::Count(1.0),
+        }],
+    }
+}
