@@ -1,0 +1,49 @@
+# `make run` starts the exporter, `make test` runs everything CI runs. The rest are their parts.
+
+CARGO ?= cargo
+PORT ?= 10120
+RULES_CONFIG := rules/flatline-rules.yml
+
+.PHONY: run test deps lint unit docs generated generate bench golden clean
+
+## Build and start the exporter without any configuration; arguments by ARGS="--log.level=debug".
+run:
+	$(CARGO) run --release --quiet --package flatline-exporter -- $(ARGS)
+
+## Everything: what the tests need, format, lints, tests, documentation, generated files.
+test: deps lint unit docs generated
+	@echo "make test: all parts passed"
+
+## What the tests need from Debian (real Prometheus, Alertmanager, QEMU, Chromium).
+deps:
+	scripts/install-test-deps.sh
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+unit:
+	$(CARGO) test --workspace --all-features --locked
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+## Fails when a generated file differs from what the generator writes today.
+generated:
+	$(CARGO) run --quiet --locked --package flatline-rules -- generate --config $(RULES_CONFIG) --output . --check
+
+## Writes rules/, dashboards/ and docs/alerts.md anew.
+generate:
+	$(CARGO) run --quiet --package flatline-rules -- generate --config $(RULES_CONFIG) --output .
+
+## Criterion benches, then the whole process beside node_exporter; writes docs/benchmarks.md.
+bench:
+	$(CARGO) bench --workspace
+	bench/run
+
+## Rewrites the golden expositions from what the exporter says today; read the diff.
+golden:
+	FLATLINE_UPDATE_GOLDEN=1 $(CARGO) test --package flatline-exporter --test golden
+
+clean:
+	$(CARGO) clean

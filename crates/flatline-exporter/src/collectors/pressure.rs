@@ -1,0 +1,51 @@
+//! Pressure of the host: how long tasks wait for CPU, I/O, interrupts and memory.
+
+use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Reading, Recycler};
+use crate::exposition::Emitter;
+use flatline_catalog::pressure as catalog;
+use flatline_sources::SourceError;
+use flatline_sources::pressure as source;
+use std::fmt;
+use std::sync::Arc;
+
+pub(super) static COLLECTOR: Descriptor = Descriptor {
+    name: "pressure",
+    help: "How long tasks of the host wait for CPU, I/O, interrupts and memory (PSI).",
+    activation: Activation::Auto,
+    families: catalog::FAMILIES,
+    flags: Vec::new,
+    init,
+};
+
+fn init(context: &InitContext<'_>) -> Init {
+    source::Reader::probe(context.roots).map(|reader| Pressure { reader, readings: Recycler::default() }).into()
+}
+
+struct Pressure {
+    reader: source::Reader,
+    readings: Recycler<source::Reading>,
+}
+
+impl Collector for Pressure {
+    fn collect(&mut self, faults: &mut Faults) -> Result<Arc<dyn Reading>, SourceError> {
+        self.readings.fill(|reading| self.reader.read(reading, &mut |fault| faults.report(fault)))
+    }
+}
+
+impl Reading for source::Reading {
+    fn emit(&self, out: &mut Emitter<'_>) -> fmt::Result {
+        let present = || self.resources().filter_map(|(resource, psi)| Some((resource.label(), psi?)));
+        out.family(&catalog::WAITING_SECONDS, |samples| {
+            present().try_for_each(|(resource, psi)| samples.push_some(&[resource], psi.waiting_us.map(seconds)))
+        })?;
+        out.family(&catalog::STALLED_SECONDS, |samples| {
+            present().try_for_each(|(resource, psi)| samples.push_some(&[resource], psi.stalled_us.map(seconds)))
+        })
+    }
+}
+
+/// PSI counts microseconds; so does every counter here until it is written.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 285 years")]
+pub(super) fn seconds(microseconds: u64) -> f64 {
+    microseconds as f64 / 1e6
+}

@@ -1,0 +1,300 @@
+//! What is served: `/metrics`, the landing page and the two probes.
+
+mod landing;
+pub mod listen;
+pub mod server;
+mod stream;
+
+use crate::exposition::{self, Format};
+use crate::scheduler::{Report, Scheduler};
+use crate::self_metrics::SelfMetrics;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, Request, State};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use flatline_web::{Auth, Reloader};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The header by which Prometheus says how long it waits.
+const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+/// Kept back from Prometheus's timeout for encoding and the way home.
+const MARGIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// Answer buffers kept for the next scrape.
+const KEPT_BUFFERS: usize = 2;
+
+/// What the handlers need.
+#[derive(Debug)]
+pub struct App {
+    /// The collectors.
+    pub scheduler: Scheduler,
+    /// The exporter's own counters.
+    pub self_metrics: SelfMetrics,
+    /// TLS and users.
+    pub web: Option<Arc<Reloader>>,
+    /// Path of the metrics.
+    pub telemetry_path: String,
+    /// How long a scrape waits for late collectors.
+    pub deadline: Duration,
+    /// Whether to compress for clients that accept it.
+    pub gzip: bool,
+    /// One permit a scrape; `None` is no limit.
+    pub scrapes: Option<Arc<Semaphore>>,
+    /// The limit behind `scrapes`, for the message.
+    pub max_requests: usize,
+    /// Set once all collectors have started, or their time for that is over.
+    pub ready: AtomicBool,
+    /// Buffers of answered scrapes.
+    pub buffers: Arc<Buffers>,
+}
+
+/// The routes.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(landing_page))
+        .route("/-/healthy", get(|| async { "Healthy\n" }))
+        .route("/-/ready", get(ready))
+        .route(&app.telemetry_path, get(metrics))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here; see / for what there is.\n") })
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
+        .with_state(app)
+}
+
+/// Users first, then the answer, then the configured headers; every answer is counted.
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let Some(web) = app.web.as_ref().map(|web| web.current()) else {
+        return count(&app, next.run(request).await);
+    };
+    let header = request.headers().get(AUTHORIZATION).map(|header| header.as_bytes().to_vec());
+    let granted = match web.check_cached(header.as_deref()) {
+        Some(auth) => auth,
+        None => {
+            let web = Arc::clone(&web);
+            tokio::task::spawn_blocking(move || web.check_slow(header.as_deref())).await.unwrap_or(Auth::Denied)
+        }
+    };
+    let mut response = match granted {
+        Auth::Granted => next.run(request).await,
+        Auth::Denied => {
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"flatline\"")], "Unauthorized\n").into_response()
+        }
+    };
+    for (name, value) in web.headers() {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+    count(&app, response)
+}
+
+fn count(app: &App, response: Response) -> Response {
+    app.self_metrics.count_request(response.status().as_u16());
+    response
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.ready.load(Ordering::Relaxed) {
+        "Ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "Collectors are still starting\n").into_response()
+    }
+}
+
+async fn landing_page(State(app): State<Arc<App>>) -> Response {
+    let Ok(_permit) = app.permit() else { return app.too_many() };
+    let reports = app.scheduler.scrape(|_| true, Instant::now() + app.deadline).await;
+    Html(landing::page(&reports, &app.telemetry_path).into_string()).into_response()
+}
+
+async fn metrics(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Response {
+    let chosen = match Chosen::from_query(&query, &app.scheduler) {
+        Ok(chosen) => chosen,
+        Err(reason) => return (StatusCode::BAD_REQUEST, reason).into_response(),
+    };
+    let Ok(permit) = app.permit() else { return app.too_many() };
+    let reports = app.scheduler.scrape(|name| chosen.has(name), deadline(&headers, app.deadline)).await;
+    let format = Format::negotiate(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
+    match app.encode(reports, format, permit) {
+        Ok(body) => respond(body, format, app.gzip && accepts_gzip(&headers)),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn respond(body: Bytes, format: Format, gzip: bool) -> Response {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    let body = match gzip.then(|| compress(&body)).flatten() {
+        Some(compressed) => {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            compressed
+        }
+        None => body,
+    };
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+fn compress(body: &[u8]) -> Option<Bytes> {
+    use std::io::Write;
+    // The fastest level: the default one costs five times the CPU for a few per cent.
+    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 8), flate2::Compression::fast());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let offers = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    offers.split(',').any(|offer| {
+        let mut parts = offer.split(';').map(str::trim);
+        parts.next() == Some("gzip") && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
+}
+
+/// The exporter's own deadline, or Prometheus's less a margin if that is shorter.
+fn deadline(headers: &HeaderMap, own: Duration) -> Instant {
+    let theirs = headers
+        .get(SCRAPE_TIMEOUT)
+        .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|timeout| !timeout.is_zero())
+        .map(|timeout| timeout.saturating_sub((timeout / 5).clamp(MARGIN.0, MARGIN.1)));
+    Instant::now() + theirs.map_or(own, |theirs| theirs.min(own))
+}
+
+impl App {
+    fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, ()> {
+        self.scrapes.as_ref().map(|scrapes| Arc::clone(scrapes).try_acquire_owned()).transpose().map_err(|_| ())
+    }
+
+    fn too_many(&self) -> Response {
+        let reason = format!("Limit of concurrent requests reached ({}), try again later.\n", self.max_requests);
+        (StatusCode::SERVICE_UNAVAILABLE, reason).into_response()
+    }
+
+    /// The permit is kept until the last byte is with the kernel: what bounds the scrapes in flight bounds
+    /// the memory their answers take.
+    fn encode(
+        &self,
+        reports: Vec<Report>,
+        format: Format,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Bytes, std::fmt::Error> {
+        let mut readings: Vec<_> = reports.iter().filter_map(|report| report.reading.clone()).collect();
+        let reload = self.web.as_ref().map(|web| web.last_reload_successful());
+        readings.push(Arc::new(self.self_metrics.reading(reports, reload)));
+        let mut text = self.buffers.take();
+        exposition::encode(readings, format, &mut text)?;
+        Ok(Bytes::from_owner(Answer { text, buffers: Arc::clone(&self.buffers), _permit: permit }))
+    }
+}
+
+/// An answer under way.
+struct Answer {
+    text: String,
+    buffers: Arc<Buffers>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.buffers.give_back(std::mem::take(&mut self.text));
+    }
+}
+
+/// Answer buffers to use again: in steady state a scrape allocates none.
+#[derive(Debug, Default)]
+pub struct Buffers(Mutex<Vec<String>>);
+
+impl Buffers {
+    fn take(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, buffer: String) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT_BUFFERS {
+            kept.push(buffer);
+        }
+    }
+}
+
+/// The collectors a scrape is about.
+#[derive(Debug)]
+enum Chosen {
+    All,
+    Only(Vec<String>),
+    Without(Vec<String>),
+}
+
+impl Chosen {
+    /// Reads `collect[]` and `exclude[]`, as node_exporter has them.
+    fn from_query(query: &[(String, String)], scheduler: &Scheduler) -> Result<Self, String> {
+        let named = |key: &str| -> Vec<String> {
+            query.iter().filter(|(name, _)| name == key).map(|(_, value)| value.clone()).collect()
+        };
+        let (only, without) = (named("collect[]"), named("exclude[]"));
+        if let Some(unknown) = only.iter().chain(&without).find(|name| !scheduler.names().any(|known| known == *name)) {
+            let known: Vec<_> = scheduler.names().collect();
+            return Err(format!("unknown collector `{unknown}`; there are: {}\n", known.join(", ")));
+        }
+        match (only.is_empty(), without.is_empty()) {
+            (true, true) => Ok(Self::All),
+            (false, true) => Ok(Self::Only(only)),
+            (true, false) => Ok(Self::Without(without)),
+            (false, false) => Err("collect[] and exclude[] can't be combined\n".to_owned()),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|chosen| chosen == name),
+            Self::Without(names) => !names.iter().any(|left_out| left_out == name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{accepts_gzip, deadline};
+    use axum::http::HeaderMap;
+    use std::time::{Duration, Instant};
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name.parse().expect("name"), value.parse().expect("value"))])
+    }
+
+    #[test]
+    fn a_shorter_timeout_of_prometheus_wins_less_a_margin() {
+        let own = Duration::from_millis(500);
+        for (timeout, expected) in [("0.2", 160), ("10", 500), ("0.55", 440), ("nonsense", 500), ("-1", 500), ("0", 500)] {
+            let before = Instant::now();
+            let budget = deadline(&headers(super::SCRAPE_TIMEOUT, timeout), own) - before;
+            let excess = budget.checked_sub(Duration::from_millis(expected)).expect("not earlier than promised");
+            assert!(excess < Duration::from_millis(40), "{timeout}: {budget:?}");
+        }
+    }
+
+    #[test]
+    fn gzip_only_where_it_is_accepted() {
+        assert!(accepts_gzip(&headers("accept-encoding", "deflate, gzip;q=0.5")));
+        assert!(!accepts_gzip(&headers("accept-encoding", "gzip;q=0, deflate")));
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,46 @@
+//! One golden exposition per collector: what recorded hosts look like, byte for byte.
+//!
+//! `make golden` rewrites the files after a change that is meant; read the diff before it is committed.
+
+mod common;
+
+use common::{Exporter, fixtures, request};
+use std::path::Path;
+
+/// What differs from run to run.
+const VOLATILE: &[&str] = &["flatline_build", "flatline_http", "flatline_exporter", "flatline_collector", "process_"];
+
+/// Serves a recorded tree with one collector and holds both formats against the golden files.
+fn golden(name: &str, collector: &str) {
+    let tree = fixtures().join(name);
+    let exporter = Exporter::start(&[
+        "--collector.disable-defaults".to_owned(),
+        format!("--collector.{collector}"),
+        format!("--path.procfs={}", tree.join("proc").display()),
+        format!("--path.sysfs={}", tree.join("sys").display()),
+        "--scrape.deadline=10s".to_owned(),
+    ]);
+    let text = request(exporter.address(), "GET", "/metrics", &[("Accept", "text/plain")]).body;
+    compare(&tree.join(format!("{collector}.prom")), &steady(&text));
+    let open = request(exporter.address(), "GET", "/metrics", &[("Accept", "application/openmetrics-text")]).body;
+    compare(&tree.join(format!("{collector}.om")), &steady(&open));
+}
+
+fn steady(exposition: &str) -> String {
+    let family = |line: &str| line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").trim_start_matches("# UNIT ").to_owned();
+    exposition
+        .lines()
+        .filter(|line| !VOLATILE.iter().any(|volatile| family(line).starts_with(volatile)))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
+fn compare(path: &Path, actual: &str) {
+    if std::env::var_os("FLATLINE_UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, actual).expect("golden file");
+        return;
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}; run `make golden`", path.display()));
+    let first = expected.lines().zip(actual.lines()).find(|(expected, actual)| expected != actual);
+    assert!(expected == actual, "{} differs, first in {first:?}; if that is meant, run `make golden`", path.display());
+}
