@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use promql_parser::label::{METRIC_NAME, Matchers};
-use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector};
+use promql_parser::parser::token::T_LOR;
+use promql_parser::parser::{self, BinaryExpr, Expr, LabelModifier, VectorSelector};
 
 use crate::prometheus;
 
@@ -27,7 +28,7 @@ pub enum Refusal {
     #[error("a selector without a metric name: {0}")]
     Nameless(String),
     /// The label is not there at that point.
-    #[error("no label `{label}` on {on}{}", nearest(label, has.iter().map(String::as_str)))]
+    #[error("no label `{label}` on {on}{}", nearest(label, names(has)))]
     UnknownLabel {
         /// The label.
         label: String,
@@ -104,51 +105,43 @@ impl Scope<'_> {
                 let named: Labels = named.iter().cloned().collect();
                 Ok(if modifier.is_include() { named } else { &inner - &named })
             }
-            Expr::Binary(binary) => {
-                let (left, right) = (self.labels(&binary.lhs)?, self.labels(&binary.rhs)?);
-                if matches!(*binary.rhs, Expr::NumberLiteral(_)) {
-                    return Ok(left);
-                }
-                if matches!(*binary.lhs, Expr::NumberLiteral(_)) {
-                    return Ok(right);
-                }
-                let matching = binary.modifier.as_ref().and_then(|modifier| modifier.matching.as_ref());
-                let named = matching.map(|matching| matching.labels().labels.as_slice()).unwrap_or_default();
-                let named_strs = || named.iter().map(String::as_str);
-                let named_set: Labels = named.iter().cloned().collect();
-                match matching {
-                    Some(LabelModifier::Include(_)) => {
-                        require(&left, named_strs(), &binary.lhs.to_string())?;
-                        require(&right, named_strs(), &binary.rhs.to_string())?;
-                    }
-                    // What is ignored must be on one side at least, or it is a slip of the pen.
-                    Some(LabelModifier::Exclude(_)) => require(&(&left | &right), named_strs(), &expr.to_string())?,
-                    None => {}
-                }
-                // Labels that are neither ignored nor on both sides would never agree.
-                if !matches!(matching, Some(LabelModifier::Include(_))) && binary.op.to_string() != "or" {
-                    let lonely: Vec<&str> = (&(&left ^ &right) - &named_set)
-                        .iter()
-                        .filter_map(|l| left.get(l).or(right.get(l)))
-                        .map(String::as_str)
-                        .collect();
-                    require(&right, lonely.iter().copied().filter(|l| left.contains(*l)), &binary.rhs.to_string())?;
-                    require(&left, lonely.iter().copied(), &binary.lhs.to_string())?;
-                }
-                Ok(match matching {
-                    _ if binary.op.is_set_operator() => {
-                        if binary.op.to_string() == "or" {
-                            &left | &right
-                        } else {
-                            left
-                        }
-                    }
-                    Some(LabelModifier::Include(_)) => named_set,
-                    Some(LabelModifier::Exclude(_)) => &left - &named_set,
-                    None => left,
-                })
-            }
+            Expr::Binary(binary) => self.binary(binary),
         }
+    }
+
+    fn binary(&self, binary: &BinaryExpr) -> Result<Labels, Refusal> {
+        let (left, right) = (self.labels(&binary.lhs)?, self.labels(&binary.rhs)?);
+        let number = |side: &Expr| matches!(side, Expr::NumberLiteral(_));
+        if number(&binary.lhs) {
+            return Ok(right);
+        }
+        if number(&binary.rhs) {
+            return Ok(left);
+        }
+        let (lhs, rhs) = (binary.lhs.to_string(), binary.rhs.to_string());
+        let matching = binary.modifier.as_ref().and_then(|modifier| modifier.matching.as_ref());
+        let named: Labels = matching.map(|labels| labels.labels().labels.iter().cloned().collect()).unwrap_or_default();
+        let on = matching.is_some_and(LabelModifier::is_include);
+        if binary.op.id() == T_LOR {
+            return Ok(&left | &right);
+        }
+        if on {
+            require(&left, names(&named), &lhs)?;
+            require(&right, names(&named), &rhs)?;
+        } else {
+            // What is ignored must be on one side at least, or it is a slip of the pen,
+            require(&(&left | &right), names(&named), &format!("either side of `{}`", binary.op))?;
+            // and what is not ignored must be on both, or the two never agree.
+            require(&right, names(&(&left - &named)), &rhs)?;
+            require(&left, names(&(&right - &named)), &lhs)?;
+        }
+        Ok(if binary.op.is_set_operator() {
+            left
+        } else if on {
+            named
+        } else {
+            &left - &named
+        })
     }
 
     fn selector(&self, selector: &VectorSelector) -> Result<Labels, Refusal> {
@@ -168,6 +161,10 @@ fn as_text(expr: &Expr) -> Option<&str> {
         Expr::StringLiteral(text) => Some(&text.val),
         _ => None,
     }
+}
+
+fn names(labels: &Labels) -> impl Iterator<Item = &str> {
+    labels.iter().map(String::as_str)
 }
 
 fn require<'a>(has: &Labels, wanted: impl IntoIterator<Item = &'a str>, on: &str) -> Result<(), Refusal> {
