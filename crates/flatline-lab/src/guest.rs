@@ -192,7 +192,11 @@ impl GuestBuilder {
         });
         let (agent, forwarded) = booted.map_err(|error| match error {
             Error::Boot { .. } => error,
-            other => Error::Boot { reason: other.to_string(), console: qemu.log().tail(30) },
+            Error::Deadline { what, .. } => Error::Boot {
+                reason: format!("{what}: not within {:?}", self.boot_deadline),
+                console: qemu.log().tail(30),
+            },
+            other => Error::Boot { reason: other.to_string(), console: String::new() },
         })?;
         Ok(Guest { qemu, agent, forwarded, kernel, boot_time: start.elapsed(), directory })
     }
@@ -317,9 +321,7 @@ fn parse_usernet(listing: &str) -> BTreeMap<u16, u16> {
 }
 
 fn wait_until_ready(qemu: &mut Running, deadline: Duration) -> Result<()> {
-    let end = Instant::now() + deadline;
-    let log = qemu.log().clone();
-    let mut outcome = |text: &str| {
+    let verdict = qemu.wait_for("the guest's ready marker", deadline, |text| {
         let given_up = |reason: &str| Some(Err(reason.to_owned()));
         match text {
             _ if text.contains(READY) => Some(Ok(())),
@@ -327,21 +329,8 @@ fn wait_until_ready(qemu: &mut Running, deadline: Duration) -> Result<()> {
             _ if text.contains("end Kernel panic") => given_up("its kernel panicked"),
             _ => None,
         }
-    };
-    loop {
-        // In slices, because a QEMU that ends says nothing more.
-        let left = end.saturating_duration_since(Instant::now());
-        let reason = match log.wait_for(left.min(Duration::from_millis(200)), &mut outcome) {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(reason)) => reason,
-            None => match qemu.failure() {
-                Some(failure) => return Err(failure),
-                None if left.is_zero() => format!("not ready within {deadline:?}"),
-                None => continue,
-            },
-        };
-        return Err(Error::Boot { reason, console: log.tail(30) });
-    }
+    })?;
+    verdict.map_err(|reason| Error::Boot { reason, console: qemu.log().tail(30) })
 }
 
 /// A running guest. Dropping it kills QEMU and removes everything it had.

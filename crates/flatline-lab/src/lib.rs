@@ -26,22 +26,33 @@
 //! boots on it. `FLATLINE_LAB_ACCEL=probe` uses KVM after a probe guest has really booted on it.
 
 mod agent;
+mod alertmanager;
 mod assets;
 mod error;
 mod guest;
+mod http;
 mod initramfs;
 mod log;
 mod process;
+mod prometheus;
 mod qmp;
+pub mod scenarios;
+mod slack;
 
 pub use agent::Output;
+pub use alertmanager::{Alertmanager, Notification};
 pub use assets::{Kernel, cache_directory};
 pub use error::{Error, Result};
 pub use guest::{Accelerator, Guest, GuestBuilder};
+pub use http::{Relay, Relayed, StaticServer};
 pub use initramfs::Initramfs;
 pub use log::Log;
 pub use process::{Program, Running};
+pub use prometheus::{
+    Alert, AlertState, Labels, Metadata, Prometheus, PrometheusBuilder, Sample, Scrape, Target, TargetHealth,
+};
 pub use qmp::Qmp;
+pub use slack::{SlackMessage, SlackReceiver};
 
 use std::time::{Duration, Instant};
 

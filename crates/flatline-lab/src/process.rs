@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Error, Log, Result};
 
@@ -136,6 +136,30 @@ impl Running {
     /// What it wrote to standard output and standard error, interleaved as it came.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Waits until `pick` finds something in the log; an error when the process ends or the deadline passes first.
+    pub fn wait_for<T>(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        mut pick: impl FnMut(&str) -> Option<T>,
+    ) -> Result<T> {
+        let end = Instant::now() + deadline;
+        let log = self.log.clone();
+        loop {
+            // In slices, because a process that ends says nothing more.
+            let left = end.saturating_duration_since(Instant::now());
+            if let Some(found) = log.wait_for(left.min(Duration::from_millis(200)), &mut pick) {
+                return Ok(found);
+            }
+            if let Some(failure) = self.failure() {
+                return Err(failure);
+            }
+            if left.is_zero() {
+                return Err(Error::Deadline { what: what.to_owned(), deadline, seen: log.tail(30) });
+            }
+        }
     }
 
     /// How it ended, if it has.

@@ -1,0 +1,160 @@
+//! What runs in a guest to break it, or to suffer beside it:
+//!
+//! ```text
+//! guest-workload hog       --mib N                       touches N MiB and keeps them
+//! guest-workload innocent  --report FILE                 allocates a little and reports how its loop goes
+//! guest-workload pagecache --file FILE --mib N --report FILE   writes and reads a file again and again
+//! ```
+//!
+//! Each takes `--in CGROUP`, a directory below which it puts itself first. A report is one line of `name=value`
+//! words, rewritten in place.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::FileExt;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const MIB: usize = 1 << 20;
+const PAGE: usize = 4096;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("guest-workload: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> io::Result<()> {
+    let (command, options) = arguments.split_first().ok_or_else(|| invalid("which workload?"))?;
+    let mut options = Options::parse(options)?;
+    let cgroup = options.0.remove("--in");
+    let workload: Box<dyn FnOnce() -> io::Result<()>> = match command.as_str() {
+        "hog" => {
+            let mib = options.mib()?;
+            Box::new(move || hog(mib))
+        }
+        "innocent" => {
+            let report = options.take("--report")?;
+            Box::new(move || innocent(&Report::create(&report)?))
+        }
+        "pagecache" => {
+            let (file, mib, report) = (options.take("--file")?, options.mib()?, options.take("--report")?);
+            Box::new(move || page_cache(&file, mib, &Report::create(&report)?))
+        }
+        other => return Err(invalid(format!("no workload `{other}`"))),
+    };
+    if let Some(unknown) = options.0.keys().next() {
+        return Err(invalid(format!("{command} has no option `{unknown}`")));
+    }
+    if let Some(cgroup) = cgroup {
+        std::fs::write(format!("{cgroup}/cgroup.procs"), "0")?; // 0 is the writer itself
+    }
+    workload()
+}
+
+/// `--name value` pairs.
+struct Options(BTreeMap<String, String>);
+
+impl Options {
+    fn parse(words: &[String]) -> io::Result<Self> {
+        let mut options = BTreeMap::new();
+        for pair in words.chunks(2) {
+            match pair {
+                [name, value] if name.starts_with("--") => options.insert(name.clone(), value.clone()),
+                _ => return Err(invalid(format!("`{}` is no pair of option and value", pair.join(" ")))),
+            };
+        }
+        Ok(Self(options))
+    }
+
+    fn take(&mut self, name: &str) -> io::Result<String> {
+        self.0.remove(name).ok_or_else(|| invalid(format!("{name} is missing")))
+    }
+
+    fn mib(&mut self) -> io::Result<usize> {
+        let mib = self.take("--mib")?;
+        mib.parse().map_err(|error| invalid(format!("--mib {mib}: {error}")))
+    }
+}
+
+fn invalid(message: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message.into())
+}
+
+/// Touches every page once; a process over `memory.high` is put to sleep in one of these touches.
+fn hog(mib: usize) -> io::Result<()> {
+    let mut held = Vec::with_capacity(mib);
+    for _ in 0..mib {
+        let mut chunk = vec![0_u8; MIB];
+        touch(&mut chunk);
+        held.push(chunk);
+    }
+    println!("hog: holds {} MiB", held.len());
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Allocates 256 KiB, as any server does, fifty times a second.
+fn innocent(report: &Report) -> io::Result<()> {
+    let mut longest = Duration::ZERO;
+    for loops in 1_u64.. {
+        let start = Instant::now();
+        let mut buffer = vec![0_u8; MIB / 4];
+        touch(&mut buffer);
+        drop(buffer);
+        let latency = start.elapsed();
+        longest = longest.max(latency);
+        report.write(&format!("loops={loops} last_us={} max_us={}", latency.as_micros(), longest.as_micros()))?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Writes the file, makes it durable, reads it back, and so on.
+fn page_cache(file: &str, mib: usize, report: &Report) -> io::Result<()> {
+    let mut file = File::options().read(true).write(true).create(true).truncate(true).open(file)?;
+    let mut chunk = vec![0x5a_u8; MIB];
+    let mut done = 0_u64;
+    let mut progress = || {
+        done += 1;
+        report.write(&format!("mib={done}"))
+    };
+    loop {
+        file.rewind()?;
+        for _ in 0..mib {
+            file.write_all(&chunk)?;
+            progress()?;
+        }
+        file.sync_data()?;
+        file.rewind()?;
+        for _ in 0..mib {
+            file.read_exact(&mut chunk)?;
+            progress()?;
+        }
+    }
+}
+
+fn touch(memory: &mut [u8]) {
+    memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    std::hint::black_box(memory);
+}
+
+/// A line rewritten in place: a new file or page at each write would itself be charged and throttled.
+struct Report(File);
+
+impl Report {
+    fn create(path: &str) -> io::Result<Self> {
+        File::create(path).map(Self)
+    }
+
+    fn write(&self, line: &str) -> io::Result<()> {
+        self.0.write_all_at(format!("{line:<79}\n").as_bytes(), 0)
+    }
+}
