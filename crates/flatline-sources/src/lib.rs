@@ -1,1 +1,31 @@
-//! placeholder
+//! Reading the host: where its file systems are, bounded reads that hold files open, pure parsers,
+//! and one reader per signal that returns plain structs.
+//!
+//! Parsing is pure (bytes in, typed value out) and apart from reading. Nothing here names a metric,
+//! waits for a deadline or starts a thread: a read that hangs in the kernel hangs its caller, and the
+//! scheduler above deals with that. Readings are reused, so a reader allocates nothing once it is warm:
+//! inside a throttled cgroup an allocating loop starves.
+//!
+//! Absent, zero and error are three different things: an absent value is `None`, zero is `Some(0)`, and
+//! an error is a [`SourceError`] handed to the caller's `faults` with the path it happened at.
+
+mod error;
+mod probe;
+mod roots;
+
+pub mod boot_status;
+pub mod flat_keyed;
+pub mod kernel_faults;
+pub mod memcg;
+pub mod meminfo;
+pub mod pressure;
+pub mod psi;
+pub mod read;
+#[cfg(feature = "synthetic")]
+pub mod synthetic;
+pub mod value;
+pub mod watchdog;
+
+pub use error::{Fault, SourceError};
+pub use probe::Probe;
+pub use roots::Roots;

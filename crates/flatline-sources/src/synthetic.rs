@@ -1,0 +1,1 @@
+//! Cgroup trees that look real, for tests, benches and measuring scripts.
