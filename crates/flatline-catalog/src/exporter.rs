@@ -7,7 +7,8 @@ pub const COLLECTOR: Label = Label::new("collector", "one per collector compiled
 /// What became of a collector's start.
 pub const STATE: Label = Label::new("state", "on, off, failed, starting");
 /// Why a collector is not on.
-pub const REASON: Label = Label::new("reason", "present only on the true state when it is not `on`; one text per collector");
+pub const REASON: Label =
+    Label::new("reason", "present only on the true state when it is not `on`; one text per collector");
 /// Why a source could not be read.
 pub const FAULT: Label = Label::new(
     "fault",
@@ -125,12 +126,8 @@ pub static PROCESS_OPEN_FDS: Family = Family::gauge(
     "Open file descriptors of the exporter itself; most are cgroup files it holds open to read them cheaply.",
 );
 /// Limit on file descriptors.
-pub static PROCESS_MAX_FDS: Family = Family::gauge(
-    "process_max_fds",
-    Unit::None,
-    &[],
-    "Maximum number of open file descriptors the exporter may have.",
-);
+pub static PROCESS_MAX_FDS: Family =
+    Family::gauge("process_max_fds", Unit::None, &[], "Maximum number of open file descriptors the exporter may have.");
 /// Threads of the exporter.
 pub static PROCESS_THREADS: Family = Family::gauge(
     "process_threads",

@@ -16,12 +16,7 @@ pub struct Family {
 }
 
 impl Family {
-    pub(crate) const fn counter(
-        name: &'static str,
-        unit: Unit,
-        labels: &'static [Label],
-        help: &'static str,
-    ) -> Self {
+    pub(crate) const fn counter(name: &'static str, unit: Unit, labels: &'static [Label], help: &'static str) -> Self {
         Self { name, kind: Kind::Counter, unit, help, labels }
     }
 

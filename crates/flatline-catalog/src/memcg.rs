@@ -146,12 +146,12 @@ pub static LIVELOCK_BAND: Family = Family::gauge(
     &[CGROUP],
     "1 when memory.high is below memory.max and nothing can be swapped: a hog that settles between the two stalls the whole cgroup for ever and no OOM kill comes.",
 );
-/// Derived from the limits of the children.
-pub static MAX_BYTES_SUM: Family = Family::gauge(
-    "flatline_memcg_max_bytes_sum",
-    Unit::None,
+/// Derived from the limits of the children. Not `..._sum`: that suffix belongs to histograms, and promtool says so.
+pub static CHILDREN_MAX_BYTES: Family = Family::gauge(
+    "flatline_memcg_children_max_bytes",
+    Unit::Bytes,
     &[PARENT],
-    "Sum in bytes of memory.max over the direct children that have one. Above the host's memory the caps promise more than there is.",
+    "Sum of memory.max over the direct children that have one. Above the host's memory the caps promise more than there is.",
 );
 /// Derived from the limits along the path.
 pub static UNCAPPED: Family = Family::gauge(
@@ -237,7 +237,7 @@ pub const FAMILIES: &[&Family] = &[
     &POPULATED,
     &FROZEN,
     &LIVELOCK_BAND,
-    &MAX_BYTES_SUM,
+    &CHILDREN_MAX_BYTES,
     &UNCAPPED,
     &REMOVED,
     &CGROUPS,

@@ -119,8 +119,7 @@ fn as_arguments(command: &Command, setting: &Setting) -> Result<Vec<String>, Str
 }
 
 fn set_elsewhere(matches: &ArgMatches, name: &str) -> bool {
-    let explicit =
-        |id: &str| matches!(source(matches, id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+    let explicit = |id: &str| matches!(source(matches, id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
     explicit(name) || explicit(&format!("no-{name}"))
 }
 
@@ -163,14 +162,19 @@ fn web_flags() -> Vec<Arg> {
         value("web.telemetry-path", "PATH", "Where the metrics are")
             .default_value("/metrics")
             .value_parser(telemetry_path),
-        value("web.config.file", "FILE", "TLS, client certificates and users, in exporter-toolkit format; re-read when it changes")
-            .value_parser(value_parser!(PathBuf)),
+        value(
+            "web.config.file",
+            "FILE",
+            "TLS, client certificates and users, in exporter-toolkit format; re-read when it changes",
+        )
+        .value_parser(value_parser!(PathBuf)),
         value("web.max-requests", "N", "Scrapes in flight at once before further ones get 503; 0 is no limit")
             .default_value("40")
             .value_parser(value_parser!(usize)),
     ];
     flags.extend(switch("web.systemd-socket", "Listen on the sockets systemd passes instead of --web.listen-address"));
-    flags.extend(switch("web.enable-gzip", "Compress answers for clients that accept it; costs more CPU than a scrape"));
+    flags
+        .extend(switch("web.enable-gzip", "Compress answers for clients that accept it; costs more CPU than a scrape"));
     flags.extend(switch("web.disable-exporter-metrics", "Leave out process_* and flatline_http_*"));
     flags
 }
@@ -187,9 +191,13 @@ fn path_flags() -> Vec<Arg> {
 fn other_flags() -> Vec<Arg> {
     let mut flags = vec![
         path("config.file", "YAML file with the same settings as the flags"),
-        value("scrape.deadline", "DURATION", "How long a scrape waits for late collectors; less when Prometheus's timeout is shorter")
-            .default_value("500ms")
-            .value_parser(deadline),
+        value(
+            "scrape.deadline",
+            "DURATION",
+            "How long a scrape waits for late collectors; less when Prometheus's timeout is shorter",
+        )
+        .default_value("500ms")
+        .value_parser(deadline),
         value("log.level", "LEVEL", "Least severe level to log: error, warn, info, debug")
             .default_value("info")
             .value_parser(log_level),
@@ -197,7 +205,10 @@ fn other_flags() -> Vec<Arg> {
             .default_value("logfmt")
             .value_parser(value_parser!(logging::Format)),
     ];
-    flags.extend(switch("runtime.lock-memory", "Lock memory where the host allows it, so that swapping can't delay answers [default: on]"));
+    flags.extend(switch(
+        "runtime.lock-memory",
+        "Lock memory where the host allows it, so that swapping can't delay answers [default: on]",
+    ));
     flags
 }
 
@@ -223,10 +234,7 @@ fn switch_owned(name: String, help: &'static str) -> [Arg; 2] {
             .action(ArgAction::SetTrue)
             .value_parser(BoolishValueParser::new())
     };
-    [
-        flag(&name).help(help).overrides_with(negation.clone()),
-        flag(&negation).hide(true).overrides_with(name),
-    ]
+    [flag(&name).help(help).overrides_with(negation.clone()), flag(&negation).hide(true).overrides_with(name)]
 }
 
 fn collector_flag(descriptor: &Descriptor) -> String {

@@ -111,7 +111,8 @@ fn flatten(
             Node::List(values) => values,
         };
         // `collector: { memcg: { enabled: true } }` is the flag --collector.memcg.
-        let name = name.strip_suffix(".enabled").filter(|flag| names.contains(flag)).map_or(name.clone(), str::to_owned);
+        let name =
+            name.strip_suffix(".enabled").filter(|flag| names.contains(flag)).map_or(name.clone(), str::to_owned);
         if !names.contains(&name.as_str()) {
             return Err((line, unknown(&name, names.iter().copied())));
         }
@@ -133,14 +134,18 @@ fn known_section(name: &str, names: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     let depth = name.split('.').count();
-    let sections = names.iter().filter_map(|known| known.match_indices('.').nth(depth - 1).map(|(dot, _)| &known[..dot]));
+    let sections =
+        names.iter().filter_map(|known| known.match_indices('.').nth(depth - 1).map(|(dot, _)| &known[..dot]));
     Err(unknown(name, sections))
 }
 
 /// "unknown", with the nearest name there is.
 fn unknown<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> String {
     let nearest = names.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-    nearest.map_or_else(|| format!("unknown setting `{name}`"), |nearest| format!("unknown setting `{name}`; did you mean `{nearest}`?"))
+    nearest.map_or_else(
+        || format!("unknown setting `{name}`"),
+        |nearest| format!("unknown setting `{name}`; did you mean `{nearest}`?"),
+    )
 }
 
 /// YAML with scalars as text: the flags' own parsers judge them.
@@ -242,7 +247,9 @@ mod tests {
             ("collector.memcg.max-series".to_owned(), vec!["5".to_owned()]),
         ];
         assert_eq!(
-            flat("web:\n  listen-address: [':1', '[::1]:2']\ncollector:\n  memcg:\n    enabled: false\n    max-series: 5\n"),
+            flat(
+                "web:\n  listen-address: [':1', '[::1]:2']\ncollector:\n  memcg:\n    enabled: false\n    max-series: 5\n"
+            ),
             expected
         );
         assert_eq!(
@@ -270,7 +277,10 @@ mod tests {
     #[test]
     fn mistakes_are_refused_with_their_line() {
         assert_eq!(refused("web:\n  max-requests:\n").0, 2);
-        assert_eq!(refused("web.max-requests: 1\nweb:\n  max-requests: 2\n"), (3, "web.max-requests: set twice".to_owned()));
+        assert_eq!(
+            refused("web.max-requests: 1\nweb:\n  max-requests: 2\n"),
+            (3, "web.max-requests: set twice".to_owned())
+        );
         assert_eq!(refused("- web\n").0, 1);
         assert!(refused("web: [a\nb: {\n").0 > 0);
     }

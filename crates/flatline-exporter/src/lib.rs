@@ -43,8 +43,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(cli::Error::Flags(error)) => error.exit(),
         Err(error) => return refuse(&error.to_string()),
     };
+    let locked = if settings.lock_memory { runtime::lock_memory() } else { Err("--no-runtime.lock-memory".to_owned()) };
     let log = logging::init(settings.log_level, settings.log_format);
-    let outcome = serve(&settings);
+    if let Err(reason) = &locked {
+        tracing::info!(reason, "memory is not locked; answers may be late while the host swaps");
+    }
+    let outcome = serve(&settings, locked.is_ok());
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => refuse(&reason),
@@ -58,15 +62,13 @@ fn refuse(reason: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn serve(settings: &Settings) -> Result<(), String> {
+fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
     let fd_budget = runtime::raise_fd_limit();
-    let memory_locked = settings.lock_memory && runtime::lock_memory();
     let listeners =
         if settings.systemd_socket { http::listen::from_systemd()? } else { http::listen::bind(&settings.listen)? };
     let web = settings.web_config_file.as_ref().map(|path| Reloader::start(path)).transpose();
     let web = web.map_err(|error| error.to_string())?.map(Arc::new);
-    let environment =
-        Environment { roots: settings.roots.clone(), flags: settings.flags.clone(), fd_budget };
+    let environment = Environment { roots: settings.roots.clone(), flags: settings.flags.clone(), fd_budget };
     let scheduler = Scheduler::start(&settings.enabled, &settings.disabled, &environment)
         .map_err(|error| format!("can't start a thread: {error}"))?;
     let app = Arc::new(App {

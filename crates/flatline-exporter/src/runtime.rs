@@ -30,21 +30,19 @@ fn fd_budget(limit: Option<u64>) -> usize {
 /// Locks what is mapped now (the program text above all: with a dead disk it could not be paged in again)
 /// and everything mapped later as soon as it is touched, so that untouched stacks cost nothing.
 ///
-/// Without the privilege a finite `RLIMIT_MEMLOCK` (8 MiB on most hosts) would make later allocations fail,
-/// so it is not even tried then.
-#[must_use]
-pub fn lock_memory() -> bool {
+/// Call it before any thread starts: a stack that is there already would be locked whole.
+///
+/// # Errors
+/// Why it is not locked. Without the privilege a finite `RLIMIT_MEMLOCK` (8 MiB on most hosts) would make later
+/// allocations fail, so it is not even tried then.
+pub fn lock_memory() -> Result<(), String> {
     let privileged = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
     if !privileged && getrlimit(Resource::Memlock).current.is_some() {
-        tracing::info!("memory is not locked (needs CAP_IPC_LOCK or LimitMEMLOCK=infinity); answers may be late while the host swaps");
-        return false;
+        return Err("needs CAP_IPC_LOCK or LimitMEMLOCK=infinity".to_owned());
     }
-    let locked =
-        mlockall(MlockAllFlags::CURRENT).and_then(|()| mlockall(MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT));
-    if let Err(error) = locked {
-        tracing::info!(%error, "memory is not locked; answers may be late while the host swaps");
-    }
-    locked.is_ok()
+    mlockall(MlockAllFlags::CURRENT)
+        .and_then(|()| mlockall(MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT))
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -345,7 +345,10 @@ impl Thread {
     }
 
     fn wait_until_requested(&self) -> MutexGuard<'_, Slot> {
-        self.shared.wanted.wait_while(self.shared.lock(), |slot| !slot.requested).unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .wanted
+            .wait_while(self.shared.lock(), |slot| !slot.requested)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Collects once and publishes the result. False when the collector panicked and must start anew.

@@ -10,6 +10,23 @@ use std::path::Path;
 /// What differs from run to run.
 const VOLATILE: &[&str] = &["flatline_build", "flatline_http", "flatline_exporter", "flatline_collector", "process_"];
 
+#[test]
+fn a_host_in_a_memcg_livelock() {
+    for collector in ["pressure", "memcg", "watchdog", "kernel_faults"] {
+        golden("host", collector);
+    }
+}
+
+#[test]
+fn a_host_with_cgroup_v1_says_what_v1_has_and_no_more() {
+    golden("v1-host", "memcg");
+}
+
+#[test]
+fn a_hybrid_host_is_told_apart() {
+    golden("hybrid-host", "memcg");
+}
+
 /// Serves a recorded tree with one collector and holds both formats against the golden files.
 fn golden(name: &str, collector: &str) {
     let tree = fixtures().join(name);
@@ -27,7 +44,9 @@ fn golden(name: &str, collector: &str) {
 }
 
 fn steady(exposition: &str) -> String {
-    let family = |line: &str| line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").trim_start_matches("# UNIT ").to_owned();
+    let family = |line: &str| {
+        line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").trim_start_matches("# UNIT ").to_owned()
+    };
     exposition
         .lines()
         .filter(|line| !VOLATILE.iter().any(|volatile| family(line).starts_with(volatile)))
@@ -40,7 +59,8 @@ fn compare(path: &Path, actual: &str) {
         std::fs::write(path, actual).expect("golden file");
         return;
     }
-    let expected = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}; run `make golden`", path.display()));
+    let expected =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}; run `make golden`", path.display()));
     let first = expected.lines().zip(actual.lines()).find(|(expected, actual)| expected != actual);
     assert!(expected == actual, "{} differs, first in {first:?}; if that is meant, run `make golden`", path.display());
 }

@@ -45,7 +45,14 @@ fn probes_landing_page_and_nothing_else() {
     assert_eq!(request(exporter.address(), "POST", "/metrics", &[]).status, 405);
     let page = exporter.get("/");
     assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
-    for shown in ["memcg", "pressure", "watchdog", "kernel_faults", "href=\"/metrics\"", "switched off by --collector.disable-defaults"] {
+    for shown in [
+        "memcg",
+        "pressure",
+        "watchdog",
+        "kernel_faults",
+        "href=\"/metrics\"",
+        "switched off by --collector.disable-defaults",
+    ] {
         assert!(page.body.contains(shown), "the landing page lacks {shown}:\n{}", page.body);
     }
 }

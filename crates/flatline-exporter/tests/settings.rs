@@ -28,7 +28,11 @@ fn the_file_sets_what_flag_and_environment_leave_open() {
     let status = |exporter: &Exporter, path: &str| exporter.get(path).status;
 
     // No address on the command line here: the file's own is taken.
-    let from_file = Exporter::start_as(command(env!("CARGO_BIN_EXE_flatline-exporter")), 1, &[path.as_str(), "--web.listen-address=127.0.0.1:0"]);
+    let from_file = Exporter::start_as(
+        command(env!("CARGO_BIN_EXE_flatline-exporter")),
+        1,
+        &[path.as_str(), "--web.listen-address=127.0.0.1:0"],
+    );
     assert_eq!(status(&from_file, "/from-file"), 200);
     let page = from_file.get("/from-file").body;
     assert!(page.contains("flatline_collector_state{collector=\"memcg\",state=\"off\",reason=\"switched off by --collector.disable-defaults\"} 1"), "{page}");
@@ -74,7 +78,10 @@ fn unknown_names_are_refused_with_line_and_nearest_name() {
         refused_file("web:\n  max-requests: 4\n  telemetry-pth: /x\n"),
         "flatline-exporter: FILE:3: unknown setting `web.telemetry-pth`; did you mean `web.telemetry-path`?\n"
     );
-    assert!(refused_file("collector:\n  pressur: true\n").contains("FILE:2: unknown setting `collector.pressur`; did you mean `collector.pressure`?"));
+    assert!(
+        refused_file("collector:\n  pressur: true\n")
+            .contains("FILE:2: unknown setting `collector.pressur`; did you mean `collector.pressure`?")
+    );
 }
 
 #[test]
@@ -115,7 +122,12 @@ fn a_taken_port_is_named_with_the_remedy() {
 
 #[test]
 fn negations_and_repeated_flags_the_last_one_wins() {
-    let exporter = Exporter::start(&["--no-collector.pressure", "--collector.pressure", "--no-collector.pressure", "--path.sysfs=/nonexistent"]);
+    let exporter = Exporter::start(&[
+        "--no-collector.pressure",
+        "--collector.pressure",
+        "--no-collector.pressure",
+        "--path.sysfs=/nonexistent",
+    ]);
     let samples = exporter.scrape();
     assert_eq!(
         samples.get("flatline_collector_state{collector=\"pressure\",state=\"off\",reason=\"switched off by --no-collector.pressure\"}"),

@@ -60,7 +60,17 @@ impl Site {
     fn curl(&self, exporter: &Exporter, scheme: &str, extra: &[&str]) -> String {
         let url = format!("{scheme}://localhost:{}/metrics", exporter.address().port());
         let output = command("curl")
-            .args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--max-time", "30", "--noproxy", "*"])
+            .args([
+                "--silent",
+                "--output",
+                "/dev/null",
+                "--write-out",
+                "%{http_code}",
+                "--max-time",
+                "30",
+                "--noproxy",
+                "*",
+            ])
             .arg("--cacert")
             .arg(self.path("ca.crt"))
             .args(extra)
@@ -121,7 +131,10 @@ fn users_and_headers_and_their_reload() {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let url = format!("http://localhost:{}/metrics", exporter.address().port());
-            let output = command("curl").args(["--silent", "--noproxy", "*", "--user", "prometheus:open sesame", &url]).output().expect("curl");
+            let output = command("curl")
+                .args(["--silent", "--noproxy", "*", "--user", "prometheus:open sesame", &url])
+                .output()
+                .expect("curl");
             let body = String::from_utf8(output.stdout).expect("text");
             if body.contains(&format!("flatline_web_config_last_reload_successful {wanted}\n")) {
                 return;

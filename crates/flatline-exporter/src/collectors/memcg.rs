@@ -31,7 +31,10 @@ const MAX_HELD_FILES: &str = "collector.memcg.max-held-files";
 fn flags() -> Vec<Arg> {
     let pattern = |name, help| value(name, "GLOB", help).action(ArgAction::Append).value_parser(checked_pattern);
     vec![
-        pattern(INCLUDE, "Look only at cgroups whose path (/system.slice/cron.service) matches; ** crosses levels; repeatable"),
+        pattern(
+            INCLUDE,
+            "Look only at cgroups whose path (/system.slice/cron.service) matches; ** crosses levels; repeatable",
+        ),
         pattern(EXCLUDE, "Leave out cgroups whose path matches; repeatable"),
         value(MAX_DEPTH, "N", "Levels below the root that are looked at")
             .default_value("8")
@@ -66,7 +69,7 @@ fn init(context: &InitContext<'_>) -> Init {
         Ok(options) => options,
         Err(reason) => return Init::Failed(reason),
     };
-    source::Reader::probe(context.roots, options).map(|reader| Memcg { reader, readings: Recycler::default() }).into()
+    source::Reader::probe(context.roots, &options).map(|reader| Memcg { reader, readings: Recycler::default() }).into()
 }
 
 struct Memcg {
@@ -114,7 +117,7 @@ const NUMBERS: [Number<Cgroup>; 15] = [
     (&catalog::RECLAIM_SCANNED_PAGES, |cgroup| cgroup.stat.pgscan),
     (&catalog::RECLAIM_RECLAIMED_PAGES, |cgroup| cgroup.stat.pgsteal),
     (&catalog::PIDS, |cgroup| cgroup.pids),
-    (&catalog::MAX_BYTES_SUM, |cgroup| cgroup.max_bytes_sum),
+    (&catalog::CHILDREN_MAX_BYTES, |cgroup| cgroup.max_bytes_sum),
     (&catalog::POPULATED, |cgroup| cgroup.populated.map(u64::from)),
     (&catalog::FROZEN, |cgroup| cgroup.frozen.map(u64::from)),
     (&catalog::LIVELOCK_BAND, |cgroup| cgroup.livelock_band.map(u64::from)),
@@ -127,6 +130,12 @@ const V1_NUMBERS: [Number<V1Cgroup>; 4] = [
     (&catalog::V1_FAILURES, |cgroup| cgroup.limit_hits),
     (&catalog::V1_OOM_KILLS, |cgroup| cgroup.oom_kills),
 ];
+
+/// A line of a pressure file and the family that shows it.
+type Pressure = (&'static Family, fn(Psi) -> Option<u64>);
+
+const PRESSURES: [Pressure; 2] =
+    [(&catalog::WAITING_SECONDS, |psi| psi.waiting_us), (&catalog::STALLED_SECONDS, |psi| psi.stalled_us)];
 
 fn emit_each<C>(
     family: &'static Family,
@@ -157,11 +166,7 @@ fn emit_events(
 }
 
 fn emit_pressure(cgroups: &[Cgroup], out: &mut Emitter<'_>) -> fmt::Result {
-    let families: [(&'static Family, fn(Psi) -> Option<u64>); 2] = [
-        (&catalog::WAITING_SECONDS, |psi| psi.waiting_us),
-        (&catalog::STALLED_SECONDS, |psi| psi.stalled_us),
-    ];
-    for (family, line) in families {
+    for (family, line) in PRESSURES {
         out.family(family, |samples| {
             for cgroup in cgroups {
                 let resources =
@@ -195,4 +200,27 @@ fn emit_host(reading: &source::Reading, out: &mut Emitter<'_>) -> fmt::Result {
         })
     })?;
     out.family(&catalog::HOST_MEMORY_BYTES, |samples| samples.push_some(&[], reading.host_memory_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::exposition::{Format, encode};
+    use flatline_sources::Roots;
+    use flatline_sources::memcg::{Cgroup, Options, Reader, Reading};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// The series cap counts with `Cgroup::series`: it must say what is really written.
+    #[test]
+    fn the_cap_counts_what_is_written() {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/host");
+        let mut reader = Reader::probe(&Roots::under(&tree), &Options::default()).present().expect("a v2 tree");
+        let mut reading = Reading::default();
+        reader.read(&mut reading, &mut |fault| panic!("{fault}")).expect("readable");
+        let counted: u32 = reading.cgroups.iter().map(Cgroup::series).sum();
+        let mut text = String::new();
+        encode(vec![Arc::new(reading)], Format::Text, &mut text).expect("a String takes everything");
+        let written = text.lines().filter(|line| line.contains("cgroup=\"") || line.contains("parent=\"")).count();
+        assert_eq!(usize::try_from(counted), Ok(written));
+    }
 }

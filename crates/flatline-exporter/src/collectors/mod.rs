@@ -8,4 +8,5 @@ mod watchdog;
 use crate::collector::Descriptor;
 
 /// Every collector compiled in. Adding a signal adds its file and its line here.
-pub const ALL: &[&Descriptor] = &[&kernel_faults::COLLECTOR, &memcg::COLLECTOR, &pressure::COLLECTOR, &watchdog::COLLECTOR];
+pub const ALL: &[&Descriptor] =
+    &[&kernel_faults::COLLECTOR, &memcg::COLLECTOR, &pressure::COLLECTOR, &watchdog::COLLECTOR];

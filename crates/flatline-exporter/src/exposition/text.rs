@@ -62,7 +62,11 @@ impl fmt::Write for Writer<'_> {
                 self.flush_metadata();
             }
         }
-        if self.in_metadata { self.metadata.push_str(piece) } else { self.out.push_str(piece) }
+        if self.in_metadata {
+            self.metadata.push_str(piece)
+        } else {
+            self.out.push_str(piece)
+        }
         self.at_line_start = piece.ends_with('\n');
         Ok(())
     }
@@ -92,15 +96,13 @@ mod tests {
             "{x=\"1\"} 2",
             "\n",
         ]);
-        assert_eq!(
-            out,
-            "# HELP a_seconds_total Help.\n# TYPE a_seconds_total counter\na_seconds_total{x=\"1\"} 2\n"
-        );
+        assert_eq!(out, "# HELP a_seconds_total Help.\n# TYPE a_seconds_total counter\na_seconds_total{x=\"1\"} 2\n");
     }
 
     #[test]
     fn infos_are_gauges_and_eof_is_gone() {
-        let out = convert(&["# HELP ", "b", " ", "Help.", "\n", "# TYPE ", "b", " info", "\n", "b_info 1\n", "# EOF\n"]);
+        let out =
+            convert(&["# HELP ", "b", " ", "Help.", "\n", "# TYPE ", "b", " info", "\n", "b_info 1\n", "# EOF\n"]);
         assert_eq!(out, "# HELP b_info Help.\n# TYPE b_info gauge\nb_info 1\n");
     }
 

@@ -68,7 +68,9 @@ pub fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, String> {
     for address in addresses {
         let bound = address.bind().map_err(|error| {
             let remedy = match error.kind() {
-                io::ErrorKind::AddrInUse => "; another process has it: stop that one, or choose another --web.listen-address",
+                io::ErrorKind::AddrInUse => {
+                    "; another process has it: stop that one, or choose another --web.listen-address"
+                }
                 io::ErrorKind::PermissionDenied => "; choose a port above 1023",
                 _ => "",
             };
@@ -87,11 +89,14 @@ pub fn from_systemd() -> Result<Vec<TcpListener>, String> {
     let mut passed = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
-        let listener = passed.take_tcp_listener(index).map_err(|error| format!("socket {index} from systemd: {error}"))?;
+        let listener =
+            passed.take_tcp_listener(index).map_err(|error| format!("socket {index} from systemd: {error}"))?;
         listeners.extend(listener);
     }
     if listeners.is_empty() {
-        return Err("--web.systemd-socket is given but systemd passed no socket; start through the .socket unit".to_owned());
+        return Err(
+            "--web.systemd-socket is given but systemd passed no socket; start through the .socket unit".to_owned()
+        );
     }
     Ok(listeners)
 }

@@ -11,7 +11,9 @@ use crate::self_metrics::SelfMetrics;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
@@ -81,9 +83,8 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     };
     let mut response = match granted {
         Auth::Granted => next.run(request).await,
-        Auth::Denied => {
-            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"flatline\"")], "Unauthorized\n").into_response()
-        }
+        Auth::Denied => (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"flatline\"")], "Unauthorized\n")
+            .into_response(),
     };
     for (name, value) in web.headers() {
         response.headers_mut().insert(name.clone(), value.clone());
@@ -156,7 +157,8 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     let offers = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     offers.split(',').any(|offer| {
         let mut parts = offer.split(';').map(str::trim);
-        parts.next() == Some("gzip") && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        parts.next() == Some("gzip")
+            && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
     })
 }
 
@@ -283,7 +285,9 @@ mod tests {
     #[test]
     fn a_shorter_timeout_of_prometheus_wins_less_a_margin() {
         let own = Duration::from_millis(500);
-        for (timeout, expected) in [("0.2", 160), ("10", 500), ("0.55", 440), ("nonsense", 500), ("-1", 500), ("0", 500)] {
+        for (timeout, expected) in
+            [("0.2", 160), ("10", 500), ("0.55", 440), ("nonsense", 500), ("-1", 500), ("0", 500)]
+        {
             let before = Instant::now();
             let budget = deadline(&headers(super::SCRAPE_TIMEOUT, timeout), own) - before;
             let excess = budget.checked_sub(Duration::from_millis(expected)).expect("not earlier than promised");

@@ -37,7 +37,12 @@ pub struct Server {
 
 impl Server {
     /// A server that ends its connections once `stopping` is true.
-    pub fn new(router: Router, web: Option<Arc<Reloader>>, max_connections: usize, stopping: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        router: Router,
+        web: Option<Arc<Reloader>>,
+        max_connections: usize,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         Self { router, web, connections: Arc::new(Semaphore::new(max_connections)), stopping }
     }
 

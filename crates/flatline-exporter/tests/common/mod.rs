@@ -73,6 +73,15 @@ impl Exporter {
         self.log.lock().expect("log").clone()
     }
 
+    /// Waits until it has logged this: log lines take their own way.
+    pub fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "never logged {text}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// `GET`s a path.
     pub fn get(&self, path: &str) -> Response {
         request(self.address(), "GET", path, &[])
@@ -182,12 +191,7 @@ fn parse_response(answer: &[u8]) -> Response {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
     let bytes = answer[end + 4..].to_vec();
-    Response {
-        status: status.expect("a status"),
-        headers,
-        body: String::from_utf8_lossy(&bytes).into_owned(),
-        bytes,
-    }
+    Response { status: status.expect("a status"), headers, body: String::from_utf8_lossy(&bytes).into_owned(), bytes }
 }
 
 /// The samples of a text exposition, by `name{labels}`.
@@ -240,4 +244,19 @@ pub fn copy_tree(from: &Path, to: &Path) {
 pub fn plant_fifo(path: &Path) {
     let _ = std::fs::remove_file(path);
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).expect("FIFO");
+}
+
+/// The rules as a user generates them, with windows short enough for a test.
+pub fn rules(config: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("directory");
+    let file = directory.path().join("config.yml");
+    std::fs::write(&file, config).expect("write");
+    let generate = command(env!("CARGO"))
+        .args(["run", "--quiet", "--locked", "--package", "flatline-rules", "--", "generate", "--config"])
+        .arg(&file)
+        .arg("--output")
+        .arg(directory.path())
+        .status();
+    assert!(generate.expect("cargo runs").success());
+    directory
 }
