@@ -142,13 +142,14 @@ impl Reader {
         self.tree.read_number += 1;
         let host = self.read_host(faults);
         into.host_memory_bytes = host.memory;
-        // The second round reads what took the place of cgroups that vanished in the first; what vanishes in the
-        // second waits for the next read, so churn can't keep this one from ending.
+        // The second round reads what took the place of cgroups that vanished in the first, and what turned out to
+        // fit under the cap. There is no third: what is left waits for the next read, so churn can't keep this one
+        // from ending.
         for _ in 0..2 {
             self.tree.discover(faults)?;
             self.select(faults);
             self.read_selected(into, faults);
-            if !self.tree.any_dirty {
+            if !self.tree.any_dirty && !self.has_room_for_more() {
                 break;
             }
         }
@@ -203,6 +204,14 @@ impl Reader {
 
     fn included(&self) -> impl Iterator<Item = &Node> {
         self.tree.order.iter().map(|id| &self.tree.nodes[*id as usize]).filter(|node| node.included)
+    }
+
+    /// Whether those read have so few series that another one surely fits: then the choice is made anew.
+    fn has_room_for_more(&mut self) -> bool {
+        let room = self.report.emitted + u64::from(self.most_series) <= self.max_series;
+        let more = room && self.included().any(|node| !node.selected);
+        self.reselect |= more;
+        more
     }
 
     fn select_all(&mut self) {
@@ -364,11 +373,11 @@ impl Reader {
         }
         let empty = slots.iter().all(|slot| matches!(slot, Slot::Unknown | Slot::Absent));
         self.tree.nodes[id as usize].slots = slots;
-        let vanished = visit.lost_file || (untried && empty);
+        let vanished = (visit.lost_file || (untried && empty)) && !self.tree.is_still_there(id);
         if vanished {
             self.tree.suspect(id);
         }
-        !vanished || id == ROOT
+        !vanished
     }
 
     /// Reads one file into the buffer; `false` when there is no such file.

@@ -266,6 +266,15 @@ impl Tree {
             || (!node.children.is_empty() && self.is_turn_of(id))
     }
 
+    /// Whether the directory that was listed under this name is still the one: a held descriptor of a removed
+    /// directory does not tell on kernfs.
+    pub(super) fn is_still_there(&self, id: u32) -> bool {
+        let node = &self.nodes[id as usize];
+        let stat = directory(&self.nodes, node.parent)
+            .and_then(|parent| statat(parent, &node.name, AtFlags::SYMLINK_NOFOLLOW));
+        id == ROOT || stat.is_ok_and(|stat| stat.st_ino == node.inode)
+    }
+
     /// The cgroup may be gone: have its parent listed again before this read ends.
     pub(super) fn suspect(&mut self, id: u32) {
         if id != ROOT {
