@@ -38,6 +38,7 @@ impl Alertmanager {
             .args([format!("--config.file={}", file.display())])
             .args([format!("--storage.path={}", directory.path().join("data").display())])
             .args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address="])
+            .scratch(directory.path())
             .start()?;
         let address = ready_address(&mut process)?;
         Ok(Self { _process: process, address, _directory: directory })

@@ -61,11 +61,16 @@ impl Kernel {
     }
 
     /// The named modules and all they depend on, in the order in which they can be loaded: name and ELF image.
+    /// What is built into the kernel is left out.
     ///
     /// The package has no `modules.dep` (its installation makes it), but every module names its dependencies.
     pub fn modules(&self, names: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
         let mut found = HashMap::new();
         find_modules(&self.modules.join("kernel"), &mut found)?;
+        let list = self.modules.join("modules.builtin");
+        for line in fs::read_to_string(&list).map_err(Error::file(&list))?.lines() {
+            found.extend(module_name(Path::new(line)).map(|name| (name, None)));
+        }
         let mut loaded = Vec::new();
         for name in names {
             self.load(name, &found, &mut loaded)?;
@@ -73,22 +78,13 @@ impl Kernel {
         Ok(loaded)
     }
 
-    /// Whether this kernel has such a module.
-    pub fn has_module(&self, name: &str) -> Result<bool> {
-        let mut found = HashMap::new();
-        find_modules(&self.modules.join("kernel"), &mut found)?;
-        Ok(found.contains_key(name))
-    }
-
-    fn load(&self, name: &str, found: &HashMap<String, PathBuf>, loaded: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+    fn load(&self, name: &str, found: &FoundModules, loaded: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
         let name = name.replace('-', "_");
         if loaded.iter().any(|(known, _)| *known == name) {
             return Ok(());
         }
-        let path = found.get(&name).ok_or_else(|| Error::Peer {
-            peer: format!("kernel {}", self.release),
-            message: format!("has no module `{name}`"),
-        })?;
+        let unknown = || Error::peer(format!("kernel {}", self.release))(format!("has no module `{name}`"));
+        let Some(path) = found.get(&name).ok_or_else(unknown)? else { return Ok(()) };
         let image = module_image(path)?;
         for dependency in dependencies(path, &image)? {
             self.load(&dependency, found, loaded)?;
@@ -97,6 +93,9 @@ impl Kernel {
         Ok(())
     }
 }
+
+/// Where each module is; `None` for what is built in.
+type FoundModules = HashMap<String, Option<PathBuf>>;
 
 /// Where downloaded kernels are kept: `$FLATLINE_LAB_CACHE`, else `$XDG_CACHE_HOME/flatline-lab`, else
 /// `~/.cache/flatline-lab`.
@@ -116,7 +115,8 @@ fn fetch(cache: &Path, target: &Path) -> Result<()> {
     let work = tempfile::tempdir_in(cache).map_err(Error::file(cache))?;
     let metapackage = download(work.path(), KERNEL_PACKAGE)?;
     let depends = package_field(&metapackage, "Depends")?;
-    let package = depends.split_whitespace().next().unwrap_or_default();
+    let package = depends.split([' ', ',']).find(|word| word.starts_with("linux-image-"));
+    let package = package.ok_or_else(|| Error::peer(KERNEL_PACKAGE)(format!("depends on no kernel: {depends}")))?;
     let archive = download(work.path(), package)?;
     let unpacked = work.path().join("unpacked");
     Program::find("dpkg", "dpkg")?.args([Path::new("-x"), &archive, &unpacked]).run()?;
@@ -153,16 +153,20 @@ fn absent(path: &Path) -> Error {
     Error::file(path)(std::io::ErrorKind::NotFound.into())
 }
 
-fn find_modules(directory: &Path, found: &mut HashMap<String, PathBuf>) -> Result<()> {
+fn find_modules(directory: &Path, found: &mut FoundModules) -> Result<()> {
     for path in entries(directory)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             find_modules(&path, found)?;
-        } else if let Some(module) = name.strip_suffix(".ko").or_else(|| name.strip_suffix(".ko.xz")) {
-            found.insert(module.replace('-', "_"), path);
+        } else if let Some(name) = module_name(&path) {
+            found.insert(name, Some(path));
         }
     }
     Ok(())
+}
+
+fn module_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    Some(name.strip_suffix(".ko").or_else(|| name.strip_suffix(".ko.xz"))?.replace('-', "_"))
 }
 
 fn module_image(path: &Path) -> Result<Vec<u8>> {

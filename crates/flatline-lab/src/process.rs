@@ -16,6 +16,7 @@ pub struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     directory: Option<PathBuf>,
+    scratch: Option<PathBuf>,
 }
 
 impl Program {
@@ -32,7 +33,7 @@ impl Program {
 
     /// The program at this path.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), arguments: Vec::new(), directory: None }
+        Self { path: path.into(), arguments: Vec::new(), directory: None, scratch: None }
     }
 
     /// Where it is.
@@ -54,6 +55,13 @@ impl Program {
         self
     }
 
+    /// Removes this directory, too, when the holder of the started process dies without dropping it.
+    #[must_use]
+    pub fn scratch(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.scratch = Some(directory.into());
+        self
+    }
+
     /// Starts it. Standard input is empty; standard output and error go to the handle's [`Log`].
     pub fn start(&self) -> Result<Running> {
         let log = Log::default();
@@ -67,7 +75,7 @@ impl Program {
         }
         // `running` exists before the guard is started, so that a failure there kills the child.
         let mut running = Running { child, guard: None, log, command: self.to_string() };
-        running.guard = Some(guard(running.id())?);
+        running.guard = Some(guard(running.id(), self.scratch.as_deref())?);
         Ok(running)
     }
 
@@ -107,9 +115,15 @@ impl std::fmt::Display for Program {
 
 /// A shell that kills the process group as soon as our end of its standard input closes: `Drop` does not run in a
 /// process that is killed, and the kernel's parent death signal follows the thread that forked, not the process.
-fn guard(group: u32) -> Result<Child> {
+fn guard(group: u32, scratch: Option<&Path>) -> Result<Child> {
     Command::new("/bin/sh")
-        .args(["-c", &format!("read -r _; kill -KILL -{group}")])
+        .args([
+            "-c",
+            r#"read -r _; kill -KILL -"$1"; shift; [ $# = 0 ] || rm -rf -- "$@""#,
+            "guard",
+            &group.to_string(),
+        ])
+        .args(scratch)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -241,18 +255,23 @@ mod tests {
             .args(["--ignored", "--exact", "--nocapture", "process::tests::holder"])
             .start()
             .unwrap();
-        let held = holder.log().wait_for(SOON, |text| Some(text.split_once("held=")?.1.split_once('.')?.0.to_owned()));
-        let held = held.unwrap();
-        assert!(alive(&held));
+        let held = holder.log().wait_for(SOON, |text| {
+            let (id, directory) = text.split_once("held=")?.1.lines().next()?.split_once(' ')?;
+            Some((id.to_owned(), PathBuf::from(directory)))
+        });
+        let (held, scratch) = held.unwrap();
+        assert!(alive(&held) && scratch.is_dir());
         drop(holder); // SIGKILL to the holder's group; what it held is in another group
-        wait_for("the held process's end", SOON, || Ok((!alive(&held)).then_some(()))).unwrap();
+        let gone = || Ok((!alive(&held) && !scratch.exists()).then_some(()));
+        wait_for("the end of the held process and its directory", SOON, gone).unwrap();
     }
 
     #[test]
     #[ignore = "run by nothing_survives_a_killed_holder"]
     fn holder() {
-        let running = Program::at("/bin/sleep").args(["1000"]).start().unwrap();
-        println!("held={}.", running.id());
+        let scratch = tempfile::tempdir().unwrap();
+        let running = Program::at("/bin/sleep").args(["1000"]).scratch(scratch.path()).start().unwrap();
+        println!("held={} {}", running.id(), scratch.path().display());
         std::thread::sleep(SOON);
     }
 }

@@ -115,6 +115,7 @@ impl PrometheusBuilder {
             .args([format!("--config.file={}", configuration.display())])
             .args([format!("--storage.tsdb.path={}", directory.path().join("data").display())])
             .args(["--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle"])
+            .scratch(directory.path())
             .start()?;
         let address = ready_address(&mut process)?;
         Ok(Prometheus { process, address, directory })

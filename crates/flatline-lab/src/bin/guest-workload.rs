@@ -158,3 +158,26 @@ impl Report {
         self.0.write_all_at(format!("{line:<79}\n").as_bytes(), 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_arguments_are_refused_before_anything_is_done() {
+        for (line, reason) in [
+            ("", "which workload"),
+            ("dance", "no workload `dance`"),
+            ("hog", "--mib is missing"),
+            ("hog --mib many", "--mib many"),
+            ("hog --mib 1 --mob 2", "no option `--mob`"),
+            ("hog --mib", "no pair"),
+            ("pagecache --file /none --mib 1", "--report is missing"),
+            ("hog --mib 1 --in /nowhere", "No such file"),
+        ] {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let error = run(&words).unwrap_err().to_string();
+            assert!(error.contains(reason), "{line}: {error}");
+        }
+    }
+}

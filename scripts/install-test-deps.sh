@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs from Debian what the tests need; does nothing when all of it is there. As root, or by sudo.
+# None of the daemons among them is started, now or by this installation.
+set -euo pipefail
+
+packages=(
+    prometheus prometheus-alertmanager prometheus-node-exporter # the real far end, and what we are measured beside
+    qemu-system-x86 busybox-static e2fsprogs xz-utils           # guests; their kernel is fetched at first use
+)
+
+installed() {
+    [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+missing=()
+for package in "${packages[@]}"; do
+    installed "$package" || missing+=("$package")
+done
+if [ ${#missing[@]} = 0 ]; then
+    exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "not root and no sudo; as root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+
+# Debian's way of saying "start no service": a policy-rc.d that answers 101. An existing one is put back.
+policy=/usr/sbin/policy-rc.d
+restore() {
+    if [ -e "$policy.flatline" ]; then
+        "${as_root[@]}" mv "$policy.flatline" "$policy"
+    else
+        "${as_root[@]}" rm -f "$policy"
+    fi
+}
+if [ -e "$policy" ]; then
+    "${as_root[@]}" mv "$policy" "$policy.flatline"
+fi
+trap restore EXIT
+printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+"${as_root[@]}" chmod 755 "$policy"
+
+echo "installing from Debian: ${missing[*]}"
+"${as_root[@]}" apt-get -qq update
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null
+
+# Nor at the next boot, where systemd runs the machine.
+if command -v systemctl >/dev/null; then
+    for package in "${missing[@]}"; do
+        case $package in
+        prometheus*) "${as_root[@]}" systemctl --quiet disable "$package.service" ;;
+        esac
+    done
+fi
+echo "installed; none of the daemons was started"
