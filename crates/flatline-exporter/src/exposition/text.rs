@@ -63,9 +63,9 @@ impl fmt::Write for Writer<'_> {
             }
         }
         if self.in_metadata {
-            self.metadata.push_str(piece)
+            self.metadata.push_str(piece);
         } else {
-            self.out.push_str(piece)
+            self.out.push_str(piece);
         }
         self.at_line_start = piece.ends_with('\n');
         Ok(())
