@@ -291,6 +291,22 @@ fn a_cgroup_made_anew_under_its_old_name_starts_fresh() {
 }
 
 #[test]
+fn a_replaced_cgroup_is_noticed_by_a_file_it_lost() {
+    let tree = Tree::new();
+    write_cgroup(&tree.cgroup("a")).expect("writable");
+    // Nothing is held that could tell, and the link count of the parent is what it was.
+    let mut reader = tree.reader(&Options { max_held_files: 0, ..Options::default() });
+    read(&mut reader);
+    let fresh = tree.path().join("fresh");
+    fs::create_dir(&fresh).expect("writable");
+    fs::write(fresh.join("memory.current"), "7\n").expect("writable");
+    fs::remove_dir_all(tree.cgroup("a")).expect("removable");
+    fs::rename(fresh, tree.cgroup("a")).expect("ours");
+    let reading = read(&mut reader);
+    assert_eq!((reading.removed_total, get(&reading, "/a").current), (1, Some(7)));
+}
+
+#[test]
 fn new_children_are_seen_at_once() {
     let tree = Tree::new();
     tree.write("a/memory.current", "1\n");

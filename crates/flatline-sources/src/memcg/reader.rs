@@ -540,3 +540,42 @@ fn activity_v1(cgroup: &V1Cgroup) -> u8 {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Read, removed and made anew, all within one read: the old one must not stand beside the new one.
+    #[test]
+    fn what_vanishes_after_it_was_read_is_taken_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let cgroup = |name: &str, current: &str| {
+            fs::create_dir(directory.path().join(name)).unwrap();
+            fs::write(directory.path().join(name).join("memory.current"), current).unwrap();
+        };
+        fs::write(directory.path().join("cgroup.controllers"), "memory").unwrap();
+        cgroup("a", "1");
+        cgroup("b", "2");
+        let roots = Roots { cgroup: directory.path().into(), ..Roots::default() };
+        let mut reader = Reader::probe(&roots, &Options::default()).present().unwrap();
+        let mut reading = Reading::default();
+        reader.tree.read_number += 1;
+        let mut round = |reader: &mut Reader| {
+            reader.tree.discover(&mut |fault| panic!("{fault}")).unwrap();
+            reader.select(&mut |fault| panic!("{fault}"));
+            reader.read_selected(&mut reading, &mut |fault| panic!("{fault}"));
+        };
+        round(&mut reader);
+        cgroup("fresh", "3");
+        fs::remove_dir_all(directory.path().join("a")).unwrap();
+        fs::rename(directory.path().join("fresh"), directory.path().join("a")).unwrap();
+        reader.tree.list_root_again();
+        round(&mut reader);
+        reader.derive(&mut reading, Host::default());
+        reader.count(&mut reading);
+        let seen: Vec<_> = reading.cgroups.iter().map(|cgroup| (&*cgroup.path, cgroup.current)).collect();
+        assert_eq!(seen, [("/", None), ("/b", Some(2)), ("/a", Some(3))]);
+        assert_eq!(reading.removed_total, 1);
+    }
+}

@@ -564,6 +564,14 @@ fn open_root(root: &Path) -> Result<OwnedFd, SourceError> {
     })
 }
 
+#[cfg(test)]
+impl Tree {
+    /// As if a child of the root had been missed while it was read.
+    pub(super) fn list_root_again(&mut self) {
+        self.nodes[ROOT as usize].dirty = true;
+    }
+}
+
 /// The name as a label. Names that are not UTF-8 may look alike once made so, and two series of one name would
 /// spoil the whole scrape: any name with a replacement character gets its inode number, unique among siblings.
 fn label(name: &[u8], inode: u64) -> Cow<'_, str> {
