@@ -30,7 +30,8 @@ impl Reading for Cgroups {
 }
 
 fn encoding(criterion: &mut Criterion) {
-    let names = (0..CGROUPS).map(|index| format!("/kubepods.slice/kubepods-pod{index:04}.slice/cri-containerd-{index:08x}.scope"));
+    let names = (0..CGROUPS)
+        .map(|index| format!("/kubepods.slice/kubepods-pod{index:04}.slice/cri-containerd-{index:08x}.scope"));
     let reading: Arc<dyn Reading> = Arc::new(Cgroups(names.collect()));
     let mut group = criterion.benchmark_group("encode_20k_samples");
     group.throughput(Throughput::Elements(CGROUPS * 10));
