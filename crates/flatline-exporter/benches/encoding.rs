@@ -2,8 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flatline_catalog::memcg;
-use flatline_exporter::collector::Reading;
-use flatline_exporter::exposition::{Emitter, Format, encode};
+use flatline_exporter::exposition::{Emitter, Format, Reading, encode};
 use std::hint::black_box;
 use std::sync::Arc;
 

@@ -6,9 +6,9 @@
 
 use crate::collector::{Activation, Descriptor};
 use crate::config_file::{self, ConfigError, Setting};
+use crate::flags::{path, switch, switch_owned, value};
 use crate::http::listen::ListenAddress;
 use crate::{collectors, logging, version};
-use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use flatline_sources::Roots;
@@ -210,31 +210,6 @@ fn other_flags() -> Vec<Arg> {
         "Lock memory where the host allows it, so that swapping can't delay answers [default: on]",
     ));
     flags
-}
-
-/// A flag with a value, identified by its name.
-pub(crate) fn value(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value_name).help(help).value_parser(NonEmptyStringValueParser::new())
-}
-
-fn path(name: &'static str, help: &'static str) -> Arg {
-    value(name, "PATH", help).value_parser(value_parser!(PathBuf))
-}
-
-/// `--name` and its hidden negation `--no-name`, as kingpin gives every Go exporter; the last one wins.
-fn switch(name: &'static str, help: &'static str) -> [Arg; 2] {
-    switch_owned(name.to_owned(), help)
-}
-
-fn switch_owned(name: String, help: &'static str) -> [Arg; 2] {
-    let negation = format!("no-{name}");
-    let flag = |name: &str| {
-        Arg::new(name.to_owned())
-            .long(name.to_owned())
-            .action(ArgAction::SetTrue)
-            .value_parser(BoolishValueParser::new())
-    };
-    [flag(&name).help(help).overrides_with(negation.clone()), flag(&negation).hide(true).overrides_with(name)]
 }
 
 fn collector_flag(descriptor: &Descriptor) -> String {

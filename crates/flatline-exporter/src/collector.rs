@@ -4,12 +4,11 @@
 //! the metrics about itself (state, success, duration, stuck time, age, dropped series, faults);
 //! the collector reads its source and nothing else.
 
-use crate::exposition::Emitter;
+use crate::exposition::Reading;
 use clap::{Arg, ArgMatches};
 use flatline_catalog::Family;
 use flatline_sources::{Fault, Roots, SourceError};
 use std::collections::HashSet;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -78,20 +77,6 @@ pub trait Collector: Send {
     /// Only when nothing at all could be read. A part that can't be read goes to `faults`
     /// and is absent from the reading.
     fn collect(&mut self, faults: &mut Faults) -> Result<Arc<dyn Reading>, SourceError>;
-}
-
-/// An immutable result of one collection.
-pub trait Reading: Send + Sync {
-    /// Writes the samples, family by family.
-    ///
-    /// # Errors
-    /// Only what the output returns.
-    fn emit(&self, out: &mut Emitter<'_>) -> fmt::Result;
-
-    /// Samples this reading left out because of a series cap.
-    fn series_dropped(&self) -> u64 {
-        0
-    }
 }
 
 /// Hands out readings to fill and takes them back once no scrape looks at them any more, so that a

@@ -8,6 +8,7 @@ pub mod collector;
 pub mod collectors;
 pub mod config_file;
 pub mod exposition;
+mod flags;
 pub mod http;
 pub mod logging;
 pub mod runtime;

@@ -4,7 +4,8 @@
 //! thread that answers scrapes. A scrape asks the workers for a round and waits for each until the
 //! deadline; who is late is left out of the answer, and is not asked again until its read returns.
 
-use crate::collector::{Collector, Descriptor, Faults, Init, InitContext, Reading};
+use crate::collector::{Collector, Descriptor, Faults, Init, InitContext};
+use crate::exposition::Reading;
 use clap::ArgMatches;
 use flatline_sources::{Fault, Roots};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -411,8 +412,8 @@ fn describe_panic(panic: &(dyn std::any::Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Environment, Report, Scheduler, State};
-    use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Reading};
-    use crate::exposition::Emitter;
+    use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext};
+    use crate::exposition::{Emitter, Reading};
     use flatline_sources::{Roots, SourceError};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
     use std::sync::{Arc, Condvar, Mutex};

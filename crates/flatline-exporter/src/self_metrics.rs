@@ -1,7 +1,6 @@
 //! What the exporter says about itself and its collectors.
 
-use crate::collector::Reading;
-use crate::exposition::Emitter;
+use crate::exposition::{Emitter, Reading};
 use crate::scheduler::{Report, State};
 use flatline_catalog::exporter as catalog;
 use flatline_sources::Fault;

@@ -1,7 +1,7 @@
 //! The kernel's own counters of its faults: oopses, warnings, stalls, lockups, hung tasks, OOM kills.
 
-use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Reading, Recycler};
-use crate::exposition::Emitter;
+use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Recycler};
+use crate::exposition::{Emitter, Reading};
 use flatline_catalog::kernel_faults as catalog;
 use flatline_sources::SourceError;
 use flatline_sources::kernel_faults as source;

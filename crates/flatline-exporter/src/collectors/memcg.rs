@@ -1,9 +1,9 @@
 //! Memory cgroups: who is throttled, who waits, who was killed, and whose limits can only end in a livelock.
 
 use super::pressure::seconds;
-use crate::cli::value;
-use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Reading, Recycler};
-use crate::exposition::Emitter;
+use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Recycler};
+use crate::exposition::{Emitter, Reading};
+use crate::flags::value;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use flatline_catalog::{Family, memcg as catalog};
 use flatline_sources::SourceError;

@@ -1,7 +1,7 @@
 //! Pressure of the host: how long tasks wait for CPU, I/O, interrupts and memory.
 
-use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Reading, Recycler};
-use crate::exposition::Emitter;
+use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Recycler};
+use crate::exposition::{Emitter, Reading};
 use flatline_catalog::pressure as catalog;
 use flatline_sources::SourceError;
 use flatline_sources::pressure as source;

@@ -1,7 +1,7 @@
 //! Watchdogs: whether a hang of this host would really end in a reset, and who decides that.
 
-use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Reading, Recycler};
-use crate::exposition::{Emitter, Value};
+use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Recycler};
+use crate::exposition::{Emitter, Reading, Value};
 use flatline_catalog::{Family, watchdog as catalog};
 use flatline_sources::SourceError;
 use flatline_sources::boot_status::BootStatus;

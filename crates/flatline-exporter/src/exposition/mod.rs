@@ -8,13 +8,26 @@ pub mod text;
 pub use emitter::{Emitter, Samples, Value};
 pub use format::Format;
 
-use crate::collector::Reading;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
+
+/// An immutable result of one collection.
+pub trait Reading: Send + Sync {
+    /// Writes the samples, family by family.
+    ///
+    /// # Errors
+    /// Only what the output returns.
+    fn emit(&self, out: &mut Emitter<'_>) -> fmt::Result;
+
+    /// Samples this reading left out because of a series cap.
+    fn series_dropped(&self) -> u64 {
+        0
+    }
+}
 
 /// The readings of one scrape as `prometheus-client` wants them.
 struct Scrape(Vec<Arc<dyn Reading>>);
