@@ -8,7 +8,7 @@ RULES_CONFIG := rules/flatline-rules.yml
 
 ## Build and start the exporter without any configuration; arguments by ARGS="--log.level=debug".
 run:
-	$(CARGO) run --release --quiet --package flatline-exporter -- $(ARGS)
+	$(CARGO) run --release --locked --package flatline-exporter -- $(ARGS)
 
 ## Everything: what the tests need, format, lints, tests, documentation, generated files.
 test: deps lint unit docs generated
