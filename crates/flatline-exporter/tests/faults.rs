@@ -43,7 +43,7 @@ fn a_hanging_watchdog_file_leaves_everything_else_and_the_process_as_it_was() {
     plant_fifo(&host.path(TIMELEFT));
     let exporter = Exporter::start(&host.arguments());
     exporter.scrape();
-    let (threads, fds) = (exporter.count("task"), exporter.count("fd"));
+    let (threads, files) = (exporter.threads(), exporter.files());
     let mut stuck = 0.0;
     for _ in 0..10 {
         let samples = exporter.scrape();
@@ -58,7 +58,7 @@ fn a_hanging_watchdog_file_leaves_everything_else_and_the_process_as_it_was() {
         }
         assert!(samples.any("flatline_pressure_waiting_seconds_total{resource=\"memory\"}"));
     }
-    assert_eq!((exporter.count("task"), exporter.count("fd")), (threads, fds));
+    assert_eq!((exporter.threads(), exporter.files()), (threads, files));
     assert!(exporter.get("/").body.contains("stuck"), "the landing page says so");
 }
 
@@ -222,14 +222,14 @@ fn two_hundred_scrapes_at_once_are_answered_or_turned_away() {
     plant_fifo(&host.path(TIMELEFT));
     let exporter = Exporter::start(&host.arguments());
     exporter.scrape();
-    let threads = exporter.count("task");
+    let threads = exporter.threads();
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let scrapes: Vec<_> = (0..200).map(|_| scope.spawn(|| exporter.get("/metrics").status)).collect();
         scrapes.into_iter().map(|scrape| scrape.join().expect("answered")).collect()
     });
     assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
     assert!(statuses.contains(&200));
-    assert_eq!(exporter.count("task"), threads);
+    assert_eq!(exporter.threads(), threads);
 
     let generous = Exporter::start(&[host.arguments(), vec!["--web.max-requests=0".to_owned()]].concat());
     let statuses: Vec<u16> = std::thread::scope(|scope| {

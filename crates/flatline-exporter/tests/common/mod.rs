@@ -112,9 +112,19 @@ impl Exporter {
         self.child.id()
     }
 
-    /// Number of entries in a directory of the process's /proc.
-    pub fn count(&self, what: &str) -> usize {
-        std::fs::read_dir(format!("/proc/{}/{what}", self.pid())).expect("alive").count()
+    /// Number of its threads.
+    pub fn threads(&self) -> usize {
+        self.proc("task").count()
+    }
+
+    /// Number of its open files, less sockets: the last client's may not be closed yet.
+    pub fn files(&self) -> usize {
+        let links = self.proc("fd").filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        links.filter(|link| !link.to_string_lossy().starts_with("socket:")).count()
+    }
+
+    fn proc(&self, what: &str) -> std::fs::ReadDir {
+        std::fs::read_dir(format!("/proc/{}/{what}", self.pid())).expect("alive")
     }
 
     /// Sends SIGTERM and returns the exit code.
