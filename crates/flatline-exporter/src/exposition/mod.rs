@@ -1,5 +1,5 @@
 //! From readings to bytes: `prometheus-client` writes OpenMetrics 1.0, [`text`] turns that into
-//! the text format 0.0.4, [`format`] decides which of the two the client wants.
+//! the text format 0.0.4, [`mod@format`] decides which of the two the client wants.
 
 mod emitter;
 pub mod format;
