@@ -65,13 +65,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
-        self.judge(cx, outcome)
+        match Pin::new(&mut self.inner).poll_flush(cx) {
+            Poll::Pending => self.judge(cx, Poll::Pending),
+            // Nothing is owed: an idle connection is no slow client, however long it is kept.
+            done => done,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.judge(cx, outcome)
+        match Pin::new(&mut self.inner).poll_shutdown(cx) {
+            Poll::Pending => self.judge(cx, Poll::Pending),
+            // Nothing is owed: an idle connection is no slow client, however long it is kept.
+            done => done,
+        }
     }
 }
 
@@ -89,6 +95,17 @@ mod tests {
         server.read_exact(&mut [0; 3]).await.expect("sent");
         let error = server.write_all(&[0; 1000]).await.expect_err("nobody reads");
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept() {
+        let (mut client, server) = tokio::io::duplex(16);
+        let mut server = Impatient::new(server, Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        server.flush().await.expect("nothing is owed");
+        client.write_all(b"GET").await.expect("room");
+        server.read_exact(&mut [0; 3]).await.expect("sent");
+        server.write_all(b"200").await.expect("in time again");
     }
 
     #[tokio::test(start_paused = true)]
