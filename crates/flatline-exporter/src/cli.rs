@@ -71,13 +71,13 @@ pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let matches = command().try_get_matches_from(&arguments)?;
     let Some(path) = matches.get_one::<PathBuf>("config.file") else {
-        return Ok(settings(matches)?);
+        return Ok(settings(matches));
     };
     let from_file = from_file(path, &matches)?;
     let (program, rest) = arguments.split_at(1.min(arguments.len()));
     // File settings come first: only those that neither flag nor variable sets are among them.
     let all = program.iter().cloned().chain(from_file).chain(rest.iter().cloned());
-    Ok(settings(command().try_get_matches_from(all)?)?)
+    Ok(settings(command().try_get_matches_from(all)?))
 }
 
 /// The flags a configuration file stands for, less those set elsewhere, each tried for itself so that an
@@ -262,13 +262,13 @@ fn log_level(name: &str) -> Result<LevelFilter, String> {
     }
 }
 
-fn settings(matches: ArgMatches) -> Result<Settings, clap::Error> {
+fn settings(matches: ArgMatches) -> Settings {
     let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
     let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
     let on = |name: &str, default: bool| switch_value(&matches, name).unwrap_or(default);
     let (enabled, disabled) = choose_collectors(&matches);
     let sysfs = path("path.sysfs").unwrap_or_default();
-    Ok(Settings {
+    Settings {
         listen: matches.get_many::<ListenAddress>("web.listen-address").into_iter().flatten().cloned().collect(),
         systemd_socket: on("web.systemd-socket", false),
         telemetry_path: text("web.telemetry-path"),
@@ -289,7 +289,7 @@ fn settings(matches: ArgMatches) -> Result<Settings, clap::Error> {
         enabled,
         disabled,
         flags: matches,
-    })
+    }
 }
 
 type Chosen = (Vec<&'static Descriptor>, Vec<(&'static Descriptor, String)>);

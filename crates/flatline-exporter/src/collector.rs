@@ -26,7 +26,7 @@ pub struct Descriptor {
     /// Flags of its own, named `collector.<name>.<option>`.
     pub flags: fn() -> Vec<Arg>,
     /// Looks for the source. Runs on the collector's own thread, so it may hang without harm.
-    pub init: fn(&InitContext<'_>) -> Init,
+    pub init: fn(&Environment) -> Init,
 }
 
 /// Whether a collector runs when no flag says so.
@@ -39,12 +39,12 @@ pub enum Activation {
 }
 
 /// What a collector may look at while it starts.
-#[derive(Debug)]
-pub struct InitContext<'a> {
+#[derive(Debug, Clone)]
+pub struct Environment {
     /// Where the host's file systems are.
-    pub roots: &'a Roots,
+    pub roots: Roots,
     /// The parsed flags, for the collector's own.
-    pub flags: &'a ArgMatches,
+    pub flags: ArgMatches,
     /// File descriptors all collectors together may hold open between scrapes.
     pub fd_budget: usize,
 }

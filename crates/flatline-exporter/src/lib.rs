@@ -17,10 +17,11 @@ pub mod self_metrics;
 pub mod version;
 
 use cli::Settings;
+use collector::Environment;
 use flatline_web::Reloader;
 use http::server::{MAX_CONNECTIONS, Server, into_tokio};
 use http::{App, Buffers};
-use scheduler::{Environment, Scheduler};
+use scheduler::Scheduler;
 use self_metrics::SelfMetrics;
 use std::ffi::OsString;
 use std::io::Write;

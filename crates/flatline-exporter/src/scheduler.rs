@@ -4,10 +4,9 @@
 //! thread that answers scrapes. A scrape asks the workers for a round and waits for each until the
 //! deadline; who is late is left out of the answer, and is not asked again until its read returns.
 
-use crate::collector::{Collector, Descriptor, Faults, Init, InitContext};
+use crate::collector::{Collector, Descriptor, Environment, Faults, Init};
 use crate::exposition::Reading;
-use clap::ArgMatches;
-use flatline_sources::{Fault, Roots};
+use flatline_sources::Fault;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,17 +16,6 @@ use tokio::sync::watch;
 const RETRY_INIT_EVERY: Duration = Duration::from_secs(60);
 /// Collectors parse into buffers on the heap; their stacks stay shallow.
 const STACK_BYTES: usize = 256 * 1024;
-
-/// What all collectors start with.
-#[derive(Debug, Clone)]
-pub struct Environment {
-    /// Where the host's file systems are.
-    pub roots: Roots,
-    /// The parsed flags.
-    pub flags: ArgMatches,
-    /// File descriptors all collectors together may hold open between scrapes.
-    pub fd_budget: usize,
-}
 
 /// The state of a collector, as `flatline_collector_state` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -310,12 +298,7 @@ impl Thread {
     /// Looks for the source and publishes what came of it.
     fn start(&self) -> Option<Box<dyn Collector>> {
         self.shared.lock().in_flight = Some(Instant::now());
-        let context = InitContext {
-            roots: &self.environment.roots,
-            flags: &self.environment.flags,
-            fd_budget: self.environment.fd_budget,
-        };
-        let init = catch_unwind(AssertUnwindSafe(|| (self.descriptor.init)(&context)))
+        let init = catch_unwind(AssertUnwindSafe(|| (self.descriptor.init)(&self.environment)))
             .unwrap_or_else(|panic| Init::Failed(describe_panic(panic.as_ref())));
         let (collector, state) = match init {
             Init::On(collector) => (Some(collector), State::On),
@@ -411,8 +394,8 @@ fn describe_panic(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Environment, Report, Scheduler, State};
-    use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext};
+    use super::{Report, Scheduler, State};
+    use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init};
     use crate::exposition::{Emitter, Reading};
     use flatline_sources::{Roots, SourceError};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -443,7 +426,7 @@ mod tests {
         Init::On(Box::new(FromFn(collect)))
     }
 
-    const fn descriptor(name: &'static str, init: fn(&InitContext<'_>) -> Init) -> Descriptor {
+    const fn descriptor(name: &'static str, init: fn(&Environment) -> Init) -> Descriptor {
         Descriptor { name, help: "test", activation: Activation::Auto, families: &[], flags: Vec::new, init }
     }
 

@@ -39,6 +39,11 @@ fn golden(name: &str, collector: &str) {
     ]);
     let text = request(exporter.address(), "GET", "/metrics", &[("Accept", "text/plain")]).body;
     compare(&tree.join(format!("{collector}.prom")), &steady(&text));
+    let descriptor = flatline_exporter::collectors::ALL.iter().find(|descriptor| descriptor.name == collector);
+    let declared = descriptor.expect("a collector of that name").families;
+    for name in steady(&text).lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        assert!(declared.iter().any(|family| family.name == name), "{collector} emits {name} without declaring it");
+    }
     let open = request(exporter.address(), "GET", "/metrics", &[("Accept", "application/openmetrics-text")]).body;
     compare(&tree.join(format!("{collector}.om")), &steady(&open));
 }

@@ -1,6 +1,6 @@
 //! The kernel's own counters of its faults: oopses, warnings, stalls, lockups, hung tasks, OOM kills.
 
-use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Recycler};
+use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init, Recycler};
 use crate::exposition::{Emitter, Reading};
 use flatline_catalog::kernel_faults as catalog;
 use flatline_sources::SourceError;
@@ -17,8 +17,10 @@ pub(super) static COLLECTOR: Descriptor = Descriptor {
     init,
 };
 
-fn init(context: &InitContext<'_>) -> Init {
-    source::Reader::probe(context.roots).map(|reader| KernelFaults { reader, readings: Recycler::default() }).into()
+fn init(environment: &Environment) -> Init {
+    source::Reader::probe(&environment.roots)
+        .map(|reader| KernelFaults { reader, readings: Recycler::default() })
+        .into()
 }
 
 struct KernelFaults {

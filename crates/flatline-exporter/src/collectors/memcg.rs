@@ -1,7 +1,6 @@
 //! Memory cgroups: who is throttled, who waits, who was killed, and whose limits can only end in a livelock.
 
-use super::pressure::seconds;
-use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Recycler};
+use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init, Recycler};
 use crate::exposition::{Emitter, Reading};
 use crate::flags::value;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
@@ -64,12 +63,14 @@ fn options(flags: &ArgMatches, fd_budget: usize) -> Result<Options, String> {
     })
 }
 
-fn init(context: &InitContext<'_>) -> Init {
-    let options = match options(context.flags, context.fd_budget) {
+fn init(environment: &Environment) -> Init {
+    let options = match options(&environment.flags, environment.fd_budget) {
         Ok(options) => options,
         Err(reason) => return Init::Failed(reason),
     };
-    source::Reader::probe(context.roots, &options).map(|reader| Memcg { reader, readings: Recycler::default() }).into()
+    source::Reader::probe(&environment.roots, &options)
+        .map(|reader| Memcg { reader, readings: Recycler::default() })
+        .into()
 }
 
 struct Memcg {
@@ -132,10 +133,10 @@ const V1_NUMBERS: [Number<V1Cgroup>; 4] = [
 ];
 
 /// A line of a pressure file and the family that shows it.
-type Pressure = (&'static Family, fn(Psi) -> Option<u64>);
+type Pressure = (&'static Family, fn(&Psi) -> Option<f64>);
 
 const PRESSURES: [Pressure; 2] =
-    [(&catalog::WAITING_SECONDS, |psi| psi.waiting_us), (&catalog::STALLED_SECONDS, |psi| psi.stalled_us)];
+    [(&catalog::WAITING_SECONDS, Psi::waiting_seconds), (&catalog::STALLED_SECONDS, Psi::stalled_seconds)];
 
 fn emit_each<C>(
     family: &'static Family,
@@ -172,7 +173,7 @@ fn emit_pressure(cgroups: &[Cgroup], out: &mut Emitter<'_>) -> fmt::Result {
                 let resources =
                     [("cpu", cgroup.cpu_pressure), ("io", cgroup.io_pressure), ("memory", cgroup.memory_pressure)];
                 for (resource, psi) in resources {
-                    samples.push_some(&[&cgroup.path, resource], psi.and_then(line).map(seconds))?;
+                    samples.push_some(&[&cgroup.path, resource], psi.as_ref().and_then(line))?;
                 }
             }
             Ok(())

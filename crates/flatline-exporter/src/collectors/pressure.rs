@@ -1,6 +1,6 @@
 //! Pressure of the host: how long tasks wait for CPU, I/O, interrupts and memory.
 
-use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Recycler};
+use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init, Recycler};
 use crate::exposition::{Emitter, Reading};
 use flatline_catalog::pressure as catalog;
 use flatline_sources::SourceError;
@@ -17,8 +17,8 @@ pub(super) static COLLECTOR: Descriptor = Descriptor {
     init,
 };
 
-fn init(context: &InitContext<'_>) -> Init {
-    source::Reader::probe(context.roots).map(|reader| Pressure { reader, readings: Recycler::default() }).into()
+fn init(environment: &Environment) -> Init {
+    source::Reader::probe(&environment.roots).map(|reader| Pressure { reader, readings: Recycler::default() }).into()
 }
 
 struct Pressure {
@@ -36,16 +36,10 @@ impl Reading for source::Reading {
     fn emit(&self, out: &mut Emitter<'_>) -> fmt::Result {
         let present = || self.resources().filter_map(|(resource, psi)| Some((resource.label(), psi?)));
         out.family(&catalog::WAITING_SECONDS, |samples| {
-            present().try_for_each(|(resource, psi)| samples.push_some(&[resource], psi.waiting_us.map(seconds)))
+            present().try_for_each(|(resource, psi)| samples.push_some(&[resource], psi.waiting_seconds()))
         })?;
         out.family(&catalog::STALLED_SECONDS, |samples| {
-            present().try_for_each(|(resource, psi)| samples.push_some(&[resource], psi.stalled_us.map(seconds)))
+            present().try_for_each(|(resource, psi)| samples.push_some(&[resource], psi.stalled_seconds()))
         })
     }
-}
-
-/// PSI counts microseconds; so does every counter here until it is written.
-#[expect(clippy::cast_precision_loss, reason = "exact up to 285 years")]
-pub(super) fn seconds(microseconds: u64) -> f64 {
-    microseconds as f64 / 1e6
 }

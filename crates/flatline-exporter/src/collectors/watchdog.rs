@@ -1,6 +1,6 @@
 //! Watchdogs: whether a hang of this host would really end in a reset, and who decides that.
 
-use crate::collector::{Activation, Collector, Descriptor, Faults, Init, InitContext, Recycler};
+use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init, Recycler};
 use crate::exposition::{Emitter, Reading, Value};
 use flatline_catalog::{Family, watchdog as catalog};
 use flatline_sources::SourceError;
@@ -18,8 +18,8 @@ pub(super) static COLLECTOR: Descriptor = Descriptor {
     init,
 };
 
-fn init(context: &InitContext<'_>) -> Init {
-    source::Reader::probe(context.roots).map(|reader| Watchdog { reader, readings: Recycler::default() }).into()
+fn init(environment: &Environment) -> Init {
+    source::Reader::probe(&environment.roots).map(|reader| Watchdog { reader, readings: Recycler::default() }).into()
 }
 
 struct Watchdog {
