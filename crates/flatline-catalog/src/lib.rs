@@ -11,6 +11,7 @@ pub mod exporter;
 pub mod kernel_faults;
 pub mod memcg;
 pub mod pressure;
+pub mod vm;
 pub mod watchdog;
 
 pub use family::{Family, Kind, Label, Unit};
@@ -19,6 +20,7 @@ pub use family::{Family, Kind, Label, Unit};
 pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("pressure", pressure::FAMILIES),
     ("memcg", memcg::FAMILIES),
+    ("vm", vm::FAMILIES),
     ("watchdog", watchdog::FAMILIES),
     ("kernel_faults", kernel_faults::FAMILIES),
     ("exporter", exporter::FAMILIES),
