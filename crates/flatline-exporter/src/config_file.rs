@@ -9,6 +9,8 @@
 //!     max-series: 50000    # --collector.memcg.max-series
 //! log.level: debug         # the dotted form works too
 //! ```
+//!
+//! A setting that takes `name=value` pairs may be written as a mapping.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
@@ -101,6 +103,7 @@ fn flatten(
         let line = key.referenced.line();
         let name = join(prefix, &key.value);
         let values = match node.value {
+            Node::Mapping(entries) if is_leaf(&name, names) => pairs(&name, entries)?,
             Node::Mapping(entries) => {
                 known_section(&name, names).map_err(|reason| (line, reason))?;
                 flatten(&name, entries, names, settings)?;
@@ -126,6 +129,21 @@ fn flatten(
 
 fn join(prefix: &str, key: &str) -> String {
     if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}
+
+/// Whether the name is a setting with nothing below it.
+fn is_leaf(name: &str, names: &[&str]) -> bool {
+    let below = |known: &&str| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    names.contains(&name) && !names.iter().any(below)
+}
+
+/// A mapping as the value of a setting: `{a: 1}` is `a=1`.
+fn pairs(name: &str, entries: Vec<(Spanned<String>, Spanned<Node>)>) -> Result<Vec<String>, (u64, String)> {
+    let pair = |(key, node): (Spanned<String>, Spanned<Node>)| match node.value {
+        Node::Scalar(value) => Ok(format!("{}={value}", key.value)),
+        _ => Err((key.referenced.line(), format!("{name}.{}: must be a single value", key.value))),
+    };
+    entries.into_iter().map(pair).collect()
 }
 
 fn known_section(name: &str, names: &[&str]) -> Result<(), String> {
@@ -229,7 +247,13 @@ mod tests {
     use super::parse;
     use proptest::prelude::*;
 
-    const NAMES: &[&str] = &["web.listen-address", "web.max-requests", "collector.memcg", "collector.memcg.max-series"];
+    const NAMES: &[&str] = &[
+        "web.listen-address",
+        "web.max-requests",
+        "collector.memcg",
+        "collector.memcg.max-series",
+        "collector.vm.sockets",
+    ];
 
     fn flat(text: &str) -> Vec<(String, Vec<String>)> {
         parse(text, NAMES).expect("valid").into_iter().map(|setting| (setting.name, setting.values)).collect()
@@ -256,6 +280,17 @@ mod tests {
             flat("web.listen-address:\n- ':1'\n- '[::1]:2'\ncollector.memcg: false\ncollector.memcg.max-series: 5\n"),
             expected
         );
+    }
+
+    #[test]
+    fn pairs_may_be_a_mapping() {
+        let expected =
+            vec![("collector.vm.sockets".to_owned(), vec!["a=/run/a.qmp".to_owned(), "b=/run/b".to_owned()])];
+        assert_eq!(flat("collector:\n  vm:\n    sockets:\n      a: /run/a.qmp\n      b: /run/b\n"), expected);
+        assert_eq!(flat("collector.vm.sockets: ['a=/run/a.qmp', b=/run/b]\n"), expected);
+        let (line, reason) = refused("collector.vm.sockets:\n  a: [1, 2]\n");
+        assert_eq!(line, 2);
+        assert!(reason.contains("collector.vm.sockets.a"), "{reason}");
     }
 
     #[test]
