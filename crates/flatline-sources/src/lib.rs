@@ -24,6 +24,7 @@ pub mod read;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;
 pub mod value;
+pub mod vm;
 pub mod watchdog;
 
 pub use error::{Fault, SourceError};
