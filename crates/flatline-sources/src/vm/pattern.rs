@@ -93,6 +93,7 @@ fn parse(text: &str) -> Result<Kind, String> {
         return parse_path(text);
     }
     match text.split_once('=') {
+        Some((_, path)) if path.contains(is_special) => Err("a name is for one socket, not for a pattern".into()),
         Some((name, path)) if !name.is_empty() && !name.contains('/') && path.starts_with('/') => {
             Ok(Kind::Socket { name: Some(name.into()), path: path.into() })
         }
@@ -157,7 +158,7 @@ impl Search<'_> {
                 (self.faults)(&error);
             }
             if matches.len() >= MAX_MATCHES || self.looked_at >= MAX_LOOKED_AT {
-                let detail = "too much matches or has to be looked at; the rest is left out".into();
+                let detail = "too many names match or have to be looked at; the rest is left out".into();
                 (self.faults)(&SourceError { path: directory.as_path().into(), fault: Fault::TooLarge, detail });
                 matches.truncate(MAX_MATCHES);
                 break;
@@ -196,15 +197,15 @@ mod tests {
     #[test]
     fn tells_names_paths_and_patterns_apart() {
         let kind = |text: &str| text.parse::<Pattern>().expect("a pattern").kind;
-        assert!(matches!(kind("web=/run/vm/a*.sock"), Kind::Socket { name: Some(name), path }
-            if name == "web" && path == Path::new("/run/vm/a*.sock")));
+        assert!(matches!(kind("web=/run/vm/a=b.sock"), Kind::Socket { name: Some(name), path }
+            if name == "web" && path == Path::new("/run/vm/a=b.sock")));
         assert!(matches!(kind("/run/vm/a=b.sock"), Kind::Socket { name: None, .. }));
         assert!(matches!(kind("/run/*/{a,b}.sock"), Kind::Glob(components) if components.len() == 3));
     }
 
     #[test]
     fn what_is_wrong_is_said() {
-        for text in ["", "web", "run/*.sock", "=/run/a", "web=run/a", "a/b=/run/a", "/run/a\0"] {
+        for text in ["", "web", "run/*.sock", "=/run/a", "web=run/a", "a/b=/run/a", "/run/a\0", "web=/run/*.qmp"] {
             assert!(refused(text).starts_with(&format!("socket pattern `{text}`: ")), "{text}");
         }
         assert!(refused("/run/**/a.sock").contains("`**` is not supported"));

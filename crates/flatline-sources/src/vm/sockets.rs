@@ -15,8 +15,9 @@
 //! keeps the row of a client that has left, so that state 03 alone would blame the exporter's own last visit; the
 //! third reference is the client's.
 //!
-//! The file shows the exporter's own network namespace, and paths as their programs gave them to `bind`. Any user can
-//! bind a path with a line break in it and so forge a row: at worst a hanging monitor is called busy.
+//! Each network namespace has a table of its own; the host's is read, as `<procfs>/1/net/unix`. Paths are those that
+//! programs gave to `bind`. Any user can bind a path with a line break in it and so forge a row: at worst a hanging
+//! monitor is called busy.
 
 use super::listing::same_path;
 use crate::read::open_at;
@@ -54,17 +55,28 @@ pub struct Clients {
 /// [`Roots::rootfs`]; `/var/run/x` and `/run/x` are the same.
 ///
 /// # Errors
-/// When `<procfs>/net/unix` can't be read or has more than 4 million rows.
+/// When the table can't be read or has more than 4 million rows.
 pub fn read_clients(roots: &Roots, sockets: &mut BTreeMap<PathBuf, Clients>) -> Result<(), SourceError> {
-    let path = roots.procfs.join("net/unix");
-    let file = open_at(CWD, path.as_path(), OFlags::empty()).map_err(|errno| SourceError::os(&path, errno))?;
+    let (path, file) = open_table(roots)?;
     let mut counts: BTreeMap<_, _> =
         sockets.keys().map(|socket| (same_path(socket).into_owned(), Clients::default())).collect();
-    count(File::from(file), &path, &mut counts)?;
+    count(file, &path, &mut counts)?;
     for (socket, clients) in sockets {
         *clients = counts.get(&*same_path(socket)).copied().unwrap_or_default();
     }
     Ok(())
+}
+
+/// The table of the host's first process, which a container's own namespace does not hide; else that of this process.
+fn open_table(roots: &Roots) -> Result<(PathBuf, File), SourceError> {
+    let open = |name| {
+        let path = roots.procfs.join(name);
+        match open_at(CWD, path.as_path(), OFlags::empty()) {
+            Ok(file) => Ok((path, File::from(file))),
+            Err(errno) => Err(SourceError::os(&path, errno)),
+        }
+    };
+    open("1/net/unix").or_else(|_| open("net/unix"))
 }
 
 fn count(file: impl Read, path: &Path, counts: &mut BTreeMap<PathBuf, Clients>) -> Result<(), SourceError> {

@@ -50,6 +50,21 @@ fn reads_below_its_root_and_knows_both_names_of_run() {
 }
 
 #[test]
+fn the_table_of_the_host_comes_first() {
+    let tree = tempfile::tempdir().expect("a directory");
+    let served_in = |directory: &str, table: &[u8]| {
+        let directory = tree.path().join(directory);
+        std::fs::create_dir_all(&directory).expect("a directory");
+        std::fs::write(directory.join("unix"), table).expect("a file");
+        let mut sockets = BTreeMap::from([(PathBuf::from("/run/vm/served.qmp"), Clients::default())]);
+        read_clients(&Roots::under(tree.path()), &mut sockets).expect("readable");
+        sockets[Path::new("/run/vm/served.qmp")].served
+    };
+    assert_eq!(served_in("proc/net", b""), 0);
+    assert_eq!(served_in("proc/1/net", RECORDED), 1);
+}
+
+#[test]
 fn a_missing_table_is_an_error_with_its_path() {
     let error = read_clients(&Roots::under(Path::new("/nonexistent")), &mut BTreeMap::new()).expect_err("no table");
     assert_eq!((&*error.path, error.fault), (Path::new("/nonexistent/proc/net/unix"), Fault::NotFound));
