@@ -229,9 +229,9 @@ fn iothread(controller: &Properties) -> Option<String> {
     controller.owned("iothread")
 }
 
-/// Devices that are disks even without a medium.
+/// Devices that are disks even without a drive. An NVMe controller without one has its disks as `nvme-ns`.
 fn is_disk(model: &str) -> bool {
-    is_own_controller(model)
+    (is_own_controller(model) && model != "nvme")
         || ["scsi-hd", "scsi-cd", "scsi-disk", "scsi-block", "scsi-generic", "ide-hd", "ide-cd", "ide-drive", "nvme-ns"]
             .contains(&model)
 }

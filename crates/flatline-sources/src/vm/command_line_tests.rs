@@ -125,6 +125,12 @@ fn of_two_controllers_none_is_guessed() {
 }
 
 #[test]
+fn the_disks_of_nvme_are_its_namespaces_or_itself() {
+    let arguments = ["-device", "nvme,id=n", "-device", "nvme-ns,bus=n,drive=x", "-device", "nvme,id=m,drive=y"];
+    assert_eq!(table(&given(&arguments)), ["- x nvme-ns nvme n - -", "m y nvme nvme m - -"]);
+}
+
+#[test]
 fn mappings_in_either_form_are_several_threads() {
     let keys = "virtio-blk-pci,id=v,drive=d,iothread-vq-mapping.0.iothread=a,iothread-vq-mapping.1.iothread=b";
     assert_eq!(table(&given(&["-device", keys])), ["v d virtio-blk-pci virtio-blk-pci v multiple -"]);
