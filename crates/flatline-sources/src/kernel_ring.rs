@@ -1,0 +1,123 @@
+//! The kernel's log as `/dev/kmsg` gives it, record by record (`Documentation/ABI/testing/dev-kmsg`).
+//!
+//! Every reader has a position of its own, so nobody is disturbed. The ring forgets its oldest records when it is
+//! full; a reader that was too slow is told so once and goes on with the oldest record there is. How many it missed
+//! is the gap between the sequence numbers.
+
+use crate::read::open_at;
+use crate::{Probe, Roots, SourceError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, OFlags};
+use rustix::io::{Errno, read, retry_on_intr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The kernel's own buffer for one record and its dictionary is 8 KiB (`PRINTK_MESSAGE_MAX` is 2 KiB since 6.6).
+pub const LONGEST_RECORD: usize = 16 * 1024;
+
+/// An open `/dev/kmsg`.
+#[derive(Debug)]
+pub struct Ring {
+    file: OwnedFd,
+    path: Arc<Path>,
+}
+
+/// What a look at the ring has found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next<'b> {
+    /// One record, with its header.
+    Record(&'b [u8]),
+    /// Records were overwritten before they were read; the next one is the oldest there is.
+    Overrun,
+    /// A record longer than the buffer; it is skipped.
+    TooLong,
+    /// Nothing new.
+    Empty,
+}
+
+impl Ring {
+    /// Opens `<rootfs>/dev/kmsg` at the oldest record.
+    #[must_use]
+    pub fn probe(roots: &Roots) -> Probe<Self> {
+        let path = roots.rootfs.join("dev/kmsg");
+        match open_at(CWD, path.as_path(), OFlags::NONBLOCK) {
+            Ok(file) => Probe::Present(Self { file, path: path.into() }),
+            Err(Errno::NOENT) => Probe::Absent(format!("no {}", path.display())),
+            Err(errno) => Probe::Broken(SourceError::os(&path, errno)),
+        }
+    }
+
+    /// The next record, if there is one. Never waits. `buffer` should hold [`LONGEST_RECORD`].
+    ///
+    /// # Errors
+    /// When the device can't be read.
+    pub fn next<'b>(&self, buffer: &'b mut [u8]) -> Result<Next<'b>, SourceError> {
+        match retry_on_intr(|| read(&self.file, &mut *buffer)) {
+            Ok(0) | Err(Errno::AGAIN) => Ok(Next::Empty),
+            Ok(length) => Ok(Next::Record(&buffer[..length])),
+            Err(Errno::PIPE) => Ok(Next::Overrun),
+            Err(Errno::INVAL) => Ok(Next::TooLong),
+            Err(errno) => Err(SourceError::os(&self.path, errno)),
+        }
+    }
+
+    /// Waits for a record, no longer than `patience`.
+    ///
+    /// # Errors
+    /// When the device can't be waited for.
+    pub fn wait(&self, patience: Duration) -> Result<(), SourceError> {
+        let timeout = Timespec::try_from(patience).ok();
+        match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(SourceError::os(&self.path, errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST_RECORD, Next, Ring};
+    use crate::{Probe, Roots};
+    use std::path::Path;
+
+    #[test]
+    fn this_machines_ring_is_read_to_its_end() {
+        let ring = match Ring::probe(&Roots::default()) {
+            Probe::Present(ring) => ring,
+            other => return eprintln!("SKIPPED: /dev/kmsg can't be read here: {other:?}"),
+        };
+        let mut buffer = vec![0; LONGEST_RECORD];
+        let mut records = 0;
+        loop {
+            match ring.next(&mut buffer).expect("readable") {
+                Next::Record(record) => {
+                    records += 1;
+                    assert!(record.contains(&b';') && record.ends_with(b"\n"), "{record:?}");
+                }
+                Next::Empty => break,
+                Next::Overrun | Next::TooLong => {}
+            }
+        }
+        assert!(records > 0);
+    }
+
+    #[test]
+    fn a_record_longer_than_the_buffer_is_skipped() {
+        let Probe::Present(ring) = Ring::probe(&Roots::default()) else {
+            return eprintln!("SKIPPED: /dev/kmsg can't be read here");
+        };
+        assert_eq!(ring.next(&mut [0; 8]).expect("readable"), Next::TooLong);
+        assert!(matches!(ring.next(&mut [0; LONGEST_RECORD]).expect("readable"), Next::Record(_)));
+    }
+
+    #[test]
+    fn a_host_without_the_device_is_told_apart() {
+        let directory = tempfile::tempdir().expect("directory");
+        assert!(matches!(Ring::probe(&Roots::under(directory.path())), Probe::Absent(_)));
+        std::fs::create_dir_all(directory.path().join("dev")).expect("directory");
+        std::os::unix::fs::symlink("kmsg", directory.path().join("dev/kmsg")).expect("a loop");
+        assert!(matches!(Ring::probe(&Roots::under(Path::new(directory.path()))), Probe::Broken(_)));
+    }
+}
