@@ -57,19 +57,20 @@ fn metric_names() -> impl Iterator<Item = &'static str> {
 /// Checks an expression and says which labels its series carry.
 ///
 /// `target_labels` are the labels every scraped series has: `job`, `instance`, and what else the scrape
-/// configuration adds.
+/// configuration adds. `alert_labels` are those that every alert is given, which its series in `ALERTS` have too.
 ///
 /// # Errors
 /// When the text is no PromQL, or names a metric or label that does not exist.
-pub fn check(text: &str, target_labels: &[String]) -> Result<BTreeSet<String>, Refusal> {
+pub fn check(text: &str, target_labels: &[String], alert_labels: &[String]) -> Result<BTreeSet<String>, Refusal> {
     // Grafana fills in its own range before it asks Prometheus.
     let text = text.replace("[$__rate_interval]", "[1m]");
     let expr = parser::parse(&text).map_err(Refusal::Syntax)?;
-    Scope { target_labels }.labels(&expr)
+    Scope { target_labels, alert_labels }.labels(&expr)
 }
 
 struct Scope<'a> {
     target_labels: &'a [String],
+    alert_labels: &'a [String],
 }
 
 type Labels = BTreeSet<String>;
@@ -149,6 +150,9 @@ impl Scope<'_> {
         let family = prometheus::find(&name).ok_or_else(|| Refusal::UnknownMetric { name: name.clone() })?;
         let mut labels: Labels = self.target_labels.iter().cloned().collect();
         labels.extend(family.labels.iter().map(|label| label.name.to_owned()));
+        if family == &prometheus::ALERTS {
+            labels.extend(self.alert_labels.iter().cloned());
+        }
         let Matchers { matchers, or_matchers } = &selector.matchers;
         let matched = matchers.iter().chain(or_matchers.iter().flatten()).map(|matcher| matcher.name.as_str());
         require(&labels, matched.filter(|label| *label != METRIC_NAME), &name)?;
@@ -179,7 +183,9 @@ mod tests {
 
     fn verdict(text: &str) -> Result<Vec<String>, String> {
         let target = ["job", "instance"].map(str::to_owned);
-        check(text, &target).map(|labels| labels.into_iter().collect()).map_err(|refusal| refusal.to_string())
+        check(text, &target, &["team".to_owned()])
+            .map(|labels| labels.into_iter().collect())
+            .map_err(|refusal| refusal.to_string())
     }
 
     #[test]
@@ -192,6 +198,7 @@ mod tests {
         assert_eq!(labels("count(up)"), "");
         assert_eq!(labels(r#"label_replace(up, "host", "$1", "instance", "(.*)")"#), "host instance job");
         assert_eq!(labels("flatline_memcg_pids and on (instance) up"), "cgroup instance job");
+        assert_eq!(labels("max without (alertname, alertstate, severity, team) (ALERTS)"), "disk instance job vm");
         assert_eq!(labels("up == on (instance) flatline_memcg_cgroups"), "instance");
         assert_eq!(labels("rate(flatline_memcg_pids[$__rate_interval]) # with a comment"), "cgroup instance job");
     }
@@ -203,8 +210,8 @@ mod tests {
             "nobody exports `flatline_memcg_event_total`; did you mean `flatline_memcg_events_total`?"
         );
         assert!(verdict("up and node_load1").is_err());
-        assert!(matches!(check("{job=\"x\"}", &[]), Err(Refusal::Nameless(_))));
-        assert!(matches!(check("up ==", &[]), Err(Refusal::Syntax(_))));
+        assert!(matches!(check("{job=\"x\"}", &[], &[]), Err(Refusal::Nameless(_))));
+        assert!(matches!(check("up ==", &[], &[]), Err(Refusal::Syntax(_))));
     }
 
     #[test]
@@ -214,6 +221,7 @@ mod tests {
             "sum by (group) (flatline_memcg_pids)",
             "sum without (event) (flatline_memcg_pids)",
             "up and on (cgroup) flatline_memcg_pids",
+            "max without (team) (up)",
             "flatline_memcg_pids and on (cgroup) up",
             "up and ignoring (cgroup) up",
             r#"label_replace(up, "host", "$1", "device", "(.*)")"#,

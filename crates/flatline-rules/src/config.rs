@@ -54,6 +54,7 @@ pub struct Config {
     pub exporter: Exporter,
     pub collector: Collector,
     pub memcg: Memcg,
+    pub vm: Vm,
     pub watchdog: Watchdog,
 }
 
@@ -113,6 +114,24 @@ pub struct Memcg {
     pub band_for: Span,
 }
 
+/// Virtual machines.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Vm {
+    pub stalled_window: Span,
+    pub write_zero_window: Span,
+    pub write_zero_baseline: Span,
+    pub write_zero_per_second: f64,
+    pub write_zero_share: f64,
+    pub gone_after: Span,
+    pub qmp_unresponsive_for: Span,
+    pub unreadable_for: Span,
+    pub io_error_for: Span,
+    pub throttle_window: Span,
+    pub throttle_changes: u32,
+}
+
 /// Watchdog devices.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -134,6 +153,7 @@ impl Default for Config {
             exporter: Exporter::default(),
             collector: Collector::default(),
             memcg: Memcg::default(),
+            vm: Vm::default(),
             watchdog: Watchdog::default(),
         }
     }
@@ -179,6 +199,24 @@ impl Default for Memcg {
             livelock_waiting_share: 0.6,
             livelock_pages_per_high: 32.0,
             band_for: Span::minutes(5),
+        }
+    }
+}
+
+impl Default for Vm {
+    fn default() -> Self {
+        Self {
+            stalled_window: Span::minutes(1),
+            write_zero_window: Span::minutes(5),
+            write_zero_baseline: Span::hours(6),
+            write_zero_per_second: 0.05,
+            write_zero_share: 0.1,
+            gone_after: Span::minutes(5),
+            qmp_unresponsive_for: Span::minutes(3),
+            unreadable_for: Span::minutes(15),
+            io_error_for: Span::minutes(1),
+            throttle_window: Span::hours(24),
+            throttle_changes: 3,
         }
     }
 }
@@ -247,7 +285,7 @@ impl Config {
     }
 
     fn first_problem(&self) -> Option<(String, String)> {
-        let Self { devvm, exporter, collector, memcg, scrape_interval: scrape, .. } = self;
+        let Self { devvm, exporter, collector, memcg, vm, scrape_interval: scrape, .. } = self;
         let must = |key: &str, holds: bool, reason: String| (!holds).then(|| (key.to_owned(), reason));
         let job = |key: &str, name: &str| must(key, !name.is_empty(), "the name of a scrape job can't be empty".into());
         let window = |key: &str, window: Span| {
@@ -266,6 +304,9 @@ impl Config {
         };
         let positive = |key: &str, value: f64| {
             must(key, value > 0.0 && value.is_finite(), format!("{value} is not greater than 0"))
+        };
+        let share = |key: &str, value: f64| {
+            must(key, value > 0.0 && value < 1.0, format!("{value} is no share between 0 and 1"))
         };
         must("scrape_interval", !scrape.is_zero(), "can't be 0s".into())
             .or_else(|| {
@@ -299,15 +340,25 @@ impl Config {
             .or_else(|| must("collector.stuck_over", !collector.stuck_over.is_zero(), "can't be 0s".into()))
             .or_else(|| window("memcg.livelock_window", memcg.livelock_window))
             .or_else(|| positive("memcg.livelock_high_per_second", memcg.livelock_high_per_second))
+            .or_else(|| share("memcg.livelock_waiting_share", memcg.livelock_waiting_share))
+            .or_else(|| positive("memcg.livelock_pages_per_high", memcg.livelock_pages_per_high))
+            .or_else(|| window("vm.stalled_window", vm.stalled_window))
+            .or_else(|| window("vm.write_zero_window", vm.write_zero_window))
             .or_else(|| {
-                let share = memcg.livelock_waiting_share;
+                let (baseline, window) = (vm.write_zero_baseline, vm.write_zero_window);
                 must(
-                    "memcg.livelock_waiting_share",
-                    share > 0.0 && share < 1.0,
-                    format!("{share} is no share of time between 0 and 1"),
+                    "vm.write_zero_baseline",
+                    baseline >= window * 40,
+                    format!("{baseline} is less than 40 write_zero_windows ({window}); so few tell no habit"),
                 )
             })
-            .or_else(|| positive("memcg.livelock_pages_per_high", memcg.livelock_pages_per_high))
+            .or_else(|| positive("vm.write_zero_per_second", vm.write_zero_per_second))
+            .or_else(|| share("vm.write_zero_share", vm.write_zero_share))
+            .or_else(|| window("vm.gone_after", vm.gone_after))
+            .or_else(|| window("vm.qmp_unresponsive_for", vm.qmp_unresponsive_for))
+            .or_else(|| window("vm.unreadable_for", vm.unreadable_for))
+            .or_else(|| window("vm.io_error_for", vm.io_error_for))
+            .or_else(|| window("vm.throttle_window", vm.throttle_window))
     }
 
     fn bad_alert(&self, name: &str) -> Option<(String, String)> {

@@ -14,10 +14,14 @@ use crate::span::Span;
 pub struct Signal {
     /// The name of its rule group and of its test file.
     pub name: &'static str,
+    /// What its alerts have computed beforehand.
+    pub records: Vec<Record>,
     /// Its alerts.
     pub alerts: Vec<Alert>,
     /// What makes them fire and what must not.
     pub cases: Vec<Case>,
+    /// How many scrapes lie between two evaluations in its tests: more than 1 where they last for hours.
+    pub test_stride: u64,
     /// Its cells in the overview's table, which has one row per host.
     pub columns: Vec<Column>,
     /// Its graphs below that table.
@@ -72,6 +76,17 @@ pub enum Scale {
     Duration,
     /// A plain number, neither good nor bad.
     Amount,
+}
+
+/// One recording rule: a series computed at every evaluation, before the alert that needs it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The series, declared in [`crate::prometheus`].
+    pub family: &'static Family,
+    /// Its value.
+    pub expr: Expr,
+    /// The alert that needs it.
+    pub alert: &'static str,
 }
 
 /// One alert.

@@ -73,7 +73,7 @@ pub struct Select {
 pub struct Matcher {
     /// The label's name.
     pub label: &'static str,
-    /// `=` or `=~`.
+    /// `=`, `=~`, `!=` or `!~`.
     pub op: &'static str,
     /// The value or pattern.
     pub value: String,
@@ -203,6 +203,18 @@ impl Select {
         self.matcher(label.name, "=~", pattern)
     }
 
+    /// Only series whose label does not have this value.
+    #[must_use]
+    pub fn other_than(self, label: &Label, value: &str) -> Self {
+        self.matcher(label.name, "!=", value)
+    }
+
+    /// Only series whose label does not match this pattern.
+    #[must_use]
+    pub fn unlike(self, label: &Label, pattern: &str) -> Self {
+        self.matcher(label.name, "!~", pattern)
+    }
+
     /// Only series of the scrape job of this name.
     #[must_use]
     pub fn job(self, name: &str) -> Self {
@@ -280,6 +292,12 @@ pub fn changes(select: Select, range: Range) -> Expr {
     call("changes", select.over(range))
 }
 
+/// `quantile_over_time` of a selector over a range.
+#[must_use]
+pub fn quantile(share: f64, select: Select, range: Range) -> Expr {
+    Expr::Call { function: "quantile_over_time", args: vec![share.into(), select.over(range).into()] }
+}
+
 /// The same series with one more label, taken from another label by a pattern.
 #[must_use]
 pub fn label_from(expr: impl Into<Expr>, target: &str, source: &str, pattern: &str) -> Expr {
@@ -320,6 +338,12 @@ impl Expr {
     #[must_use]
     pub fn above(self, right: impl Into<Self>) -> Self {
         self.binary(Op::Above, Matching::All, right)
+    }
+
+    /// Only where it is less.
+    #[must_use]
+    pub fn below(self, right: impl Into<Self>) -> Self {
+        self.binary(Op::Below, Matching::All, right)
     }
 
     /// Only where it is greater or equal.

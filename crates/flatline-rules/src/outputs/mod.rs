@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use crate::check::{self, Refusal};
 use crate::config::Config;
-use crate::model::{Alert, Expectation, Signal, fill};
+use crate::model::{Alert, Expectation, Record, Signal, fill};
 use crate::signals;
 
 /// The rule file's path below the output directory.
@@ -116,7 +116,10 @@ fn enabled(mut signals: Vec<Signal>, config: &Config) -> Vec<Signal> {
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify(signals: &[Signal], config: &Config) -> Result<(), GenerateError> {
-    for Signal { alerts, cases, .. } in signals {
+    for Signal { records, alerts, cases, .. } in signals {
+        for Record { family, expr, .. } in records {
+            verify_expr(family.name, &expr.to_string(), config)?;
+        }
         for alert in alerts {
             let labels = verify_expr(alert.name, &alert.expr.to_string(), config)?;
             for text in [alert.summary, alert.meaning, alert.first] {
@@ -154,7 +157,8 @@ pub fn verify(signals: &[Signal], config: &Config) -> Result<(), GenerateError> 
 }
 
 fn verify_expr(place: &str, expr: &str, config: &Config) -> Result<std::collections::BTreeSet<String>, GenerateError> {
-    check::check(expr, &config.identity())
+    let own: Vec<String> = config.labels.keys().cloned().collect();
+    check::check(expr, &config.identity(), &own)
         .map_err(|refusal| GenerateError::Refused { place: place.to_owned(), refusal })
 }
 

@@ -7,7 +7,7 @@ use serde_yaml::LitString;
 
 use super::{ORIGIN, static_labels, yaml};
 use crate::config::Config;
-use crate::model::{Alert, Signal, fill};
+use crate::model::{Alert, Record, Signal, fill};
 use crate::span::Span;
 
 #[derive(Serialize)]
@@ -24,7 +24,14 @@ struct Group {
 }
 
 #[derive(Serialize)]
-struct Rule {
+#[serde(untagged)]
+enum Rule {
+    Record { record: &'static str, expr: LitString },
+    Alert(AlertRule),
+}
+
+#[derive(Serialize)]
+struct AlertRule {
     alert: &'static str,
     expr: LitString,
     #[serde(rename = "for", skip_serializing_if = "Span::is_zero")]
@@ -54,15 +61,31 @@ pub fn to_yaml(signals: &[Signal], config: &Config) -> Result<String, String> {
         .map(|signal| Group {
             name: format!("flatline-{}", signal.name),
             interval: config.evaluation_interval,
-            rules: signal.alerts.iter().map(|alert| rule(alert, config)).collect(),
+            rules: rules(signal, config),
         })
         .collect();
     yaml(&header, &RuleFile { groups })
 }
 
-fn rule(alert: &Alert, config: &Config) -> Rule {
+/// Every record stands before the alert that needs it: a group is evaluated in order.
+fn rules(signal: &Signal, config: &Config) -> Vec<Rule> {
+    let records_of = |alert: &Alert| {
+        let name = alert.name;
+        signal.records.iter().filter(move |record| record.alert == name)
+    };
+    let rules_of = |alert| {
+        let records = records_of(alert).map(|Record { family, expr, .. }| Rule::Record {
+            record: family.name,
+            expr: LitString(format!("{expr}\n")),
+        });
+        records.chain([Rule::Alert(alert_rule(alert, config))])
+    };
+    signal.alerts.iter().flat_map(rules_of).collect()
+}
+
+fn alert_rule(alert: &Alert, config: &Config) -> AlertRule {
     let template = |text: &str| fill(text, |label| format!("{{{{ $labels.{label} }}}}"));
-    Rule {
+    AlertRule {
         alert: alert.name,
         expr: LitString(format!("{}\n", alert.expr)),
         hold: alert.hold,

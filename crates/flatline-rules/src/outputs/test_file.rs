@@ -69,7 +69,8 @@ pub fn to_yaml(signal: &Signal, config: &Config) -> Result<String, String> {
             Ok(test(case, alert, config))
         })
         .collect::<Result<_, String>>()?;
-    let evaluation_interval = config.evaluation_interval.unwrap_or(config.scrape_interval);
+    let evaluation_interval =
+        config.evaluation_interval.unwrap_or_default().max(config.scrape_interval * signal.test_stride);
     yaml(&header, &TestFile { rule_files: ["../flatline.rules.yml"], evaluation_interval, tests })
 }
 

@@ -11,8 +11,10 @@ pub(super) fn signal(config: &Config) -> Signal {
     let stuck_over = config.collector.stuck_over.as_seconds();
     Signal {
         name: "collectors",
+        records: Vec::new(),
         alerts: vec![stuck(config)],
         cases: cases(config),
+        test_stride: 1,
         columns: vec![Column {
             title: "Blind collectors",
             expr: targets::count_by_instance(blind(config, Select::chosen)),

@@ -16,8 +16,10 @@ const INCIDENT: &str = "devvm QEMU I/O stall, 2026-06-11: dead for 90 minutes be
 pub(super) fn signal(config: &Config) -> Signal {
     Signal {
         name: "devvm",
+        records: Vec::new(),
         alerts: vec![down(config), absent(config), flapping(config), frozen(config)],
         cases: cases(config),
+        test_stride: 1,
         columns: Vec::new(),
         graphs: Vec::new(),
     }

@@ -20,8 +20,10 @@ pub(super) fn signal(config: &Config) -> Signal {
     let answers = Scale::State { good: "answers", bad: "dead" };
     Signal {
         name: "exporter",
+        records: Vec::new(),
         alerts,
         cases,
+        test_stride: 1,
         columns: vec![Column { title: "Scrape", expr: by("min", &["instance"], up()), scale: answers }],
         graphs: vec![Graph {
             title: "Who answers",

@@ -10,8 +10,10 @@ pub(super) fn signal() -> Signal {
     let faults = || select(&kernel_faults::FAULTS).chosen();
     Signal {
         name: "kernel_faults",
+        records: Vec::new(),
         alerts: Vec::new(),
         cases: Vec::new(),
+        test_stride: 1,
         columns: vec![Column {
             title: "Kernel faults in a day",
             expr: by("sum", &["instance"], increase(faults(), Range::Fixed(Span::hours(24)))),

@@ -19,8 +19,10 @@ pub(super) fn signal(config: &Config) -> Signal {
     let window = Range::Panel;
     Signal {
         name: "memcg",
+        records: Vec::new(),
         alerts: vec![livelock(config), band(config)],
         cases: cases(config),
+        test_stride: 1,
         columns: vec![Column {
             title: "Livelocked cgroups",
             expr: targets::count_by_instance(livelocked(config, Select::chosen)),

@@ -7,6 +7,7 @@ mod kernel_faults;
 mod memcg;
 mod pressure;
 pub mod targets;
+mod vm;
 mod watchdog;
 
 use crate::config::Config;
@@ -21,6 +22,8 @@ pub fn all(config: &Config) -> Vec<Signal> {
         collectors::signal(config),
         pressure::signal(),
         memcg::signal(config),
+        vm::signal(config),
+        vm::writes(config),
         watchdog::signal(config),
         kernel_faults::signal(),
     ]

@@ -21,8 +21,10 @@ pub(super) fn signal() -> Signal {
     };
     Signal {
         name: "pressure",
+        records: Vec::new(),
         alerts: Vec::new(),
         cases: Vec::new(),
+        test_stride: 1,
         columns: vec![column("Waits for memory", "memory"), column("Waits for disk", "io")],
         graphs: vec![
             graph(

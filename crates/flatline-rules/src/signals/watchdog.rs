@@ -11,8 +11,10 @@ use crate::promql::{Choose, Expr, Matching, Select, by, select};
 pub(super) fn signal(config: &Config) -> Signal {
     Signal {
         name: "watchdog",
+        records: Vec::new(),
         alerts: vec![not_armed(config)],
         cases: cases(config),
+        test_stride: 1,
         columns: vec![Column {
             title: "Watchdog",
             expr: by("max", &["instance"], armed(Select::chosen)),

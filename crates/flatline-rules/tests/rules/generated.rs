@@ -25,6 +25,16 @@ devvm: {down_for: 5s, absent_for: 5s, absent_lookback: 1m, flapping_window: 30s,
 exporter: {down_for: 5s, absent_for: 5s, absent_lookback: 1m}
 collector: {stuck_over: 2s, stuck_for: 5s}
 memcg: {livelock_window: 15s, livelock_for: 5s, band_for: 2s}
+vm:
+  stalled_window: 15s
+  write_zero_window: 5s
+  write_zero_baseline: 4m
+  write_zero_per_second: 0.5
+  gone_after: 15s
+  qmp_unresponsive_for: 12s
+  unreadable_for: 20s
+  io_error_for: 5s
+  throttle_window: 2m
 watchdog: {not_armed_for: 5s}
 ";
 
