@@ -31,18 +31,7 @@ impl Kernel {
         if let Some(unpacked) = std::env::var_os("FLATLINE_LAB_KERNEL") {
             return Self::unpacked(unpacked);
         }
-        let cache = cache_directory()?;
-        let kernel = cache.join(KERNEL_PACKAGE);
-        if !kernel.is_dir() {
-            fs::create_dir_all(&cache).map_err(Error::file(&cache))?;
-            let lock_path = cache.join("lock");
-            let lock = File::create(&lock_path).map_err(Error::file(&lock_path))?;
-            lock.lock().map_err(Error::file(&lock_path))?;
-            if !kernel.is_dir() {
-                fetch(&cache, &kernel)?;
-            }
-        }
-        Self::unpacked(kernel)
+        Self::unpacked(cached(KERNEL_PACKAGE, fetch)?)
     }
 
     /// A kernel package unpacked in this directory (`dpkg -x`, or `scripts/debian-newest.sh`).
@@ -97,7 +86,7 @@ impl Kernel {
 /// Where each module is; `None` for what is built in.
 type FoundModules = HashMap<String, Option<PathBuf>>;
 
-/// Where downloaded kernels are kept: `$FLATLINE_LAB_CACHE`, else `$XDG_CACHE_HOME/flatline-lab`, else
+/// Where downloaded kernels and QEMUs are kept: `$FLATLINE_LAB_CACHE`, else `$XDG_CACHE_HOME/flatline-lab`, else
 /// `~/.cache/flatline-lab`.
 pub fn cache_directory() -> Result<PathBuf> {
     let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -110,20 +99,38 @@ pub fn cache_directory() -> Result<PathBuf> {
         })
 }
 
-/// Downloads and unpacks the kernel; `target` appears complete or not at all.
-fn fetch(cache: &Path, target: &Path) -> Result<()> {
-    let work = tempfile::tempdir_in(cache).map_err(Error::file(cache))?;
-    let metapackage = download(work.path(), KERNEL_PACKAGE)?;
+/// The directory of this name in the cache. Where there is none, `fetch` makes it, once on this machine at a time: it is
+/// given an empty directory, the one to make in it, and where that will be moved; it appears complete or not at all.
+pub(crate) fn cached(name: &str, fetch: impl FnOnce(&Path, &Path, &Path) -> Result<()>) -> Result<PathBuf> {
+    let cache = cache_directory()?;
+    let target = cache.join(name);
+    if target.is_dir() {
+        return Ok(target);
+    }
+    fs::create_dir_all(&cache).map_err(Error::file(&cache))?;
+    let lock_path = cache.join("lock");
+    let lock = File::create(&lock_path).map_err(Error::file(&lock_path))?;
+    lock.lock().map_err(Error::file(&lock_path))?;
+    if !target.is_dir() {
+        let work = tempfile::tempdir_in(&cache).map_err(Error::file(&cache))?;
+        let unpacked = work.path().join("unpacked");
+        fetch(work.path(), &unpacked, &target)?;
+        fs::rename(&unpacked, &target).map_err(Error::file(&target))?;
+    }
+    Ok(target)
+}
+
+/// Downloads the kernel and unpacks it.
+fn fetch(work: &Path, unpacked: &Path, _target: &Path) -> Result<()> {
+    let metapackage = download(work, KERNEL_PACKAGE)?;
     let depends = package_field(&metapackage, "Depends")?;
     let package = depends.split([' ', ',']).find(|word| word.starts_with("linux-image-"));
     let package = package.ok_or_else(|| Error::peer(KERNEL_PACKAGE)(format!("depends on no kernel: {depends}")))?;
-    let archive = download(work.path(), package)?;
-    let unpacked = work.path().join("unpacked");
-    Program::find("dpkg", "dpkg")?.args([Path::new("-x"), &archive, &unpacked]).run()?;
+    let archive = download(work, package)?;
+    Program::find("dpkg", "dpkg")?.args([Path::new("-x"), &archive, unpacked]).run()?;
     let version = package_field(&archive, "Version")?;
     let note = unpacked.join("package");
-    fs::write(&note, format!("{package} {}\n", version.trim())).map_err(Error::file(&note))?;
-    fs::rename(&unpacked, target).map_err(Error::file(target))
+    fs::write(&note, format!("{package} {}\n", version.trim())).map_err(Error::file(&note))
 }
 
 /// Downloads a package by the host's own apt sources; stale package lists are renewed once.

@@ -12,7 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::agent::{self, Agent};
-use crate::{Error, Initramfs, Kernel, Log, Output, Program, Qmp, Result, Running};
+use crate::{Error, Initramfs, Kernel, Log, Output, Program, Qemu, Qmp, Result, Running};
 
 /// Printed by the guest's setup when everything, the test's script included, has been done.
 const READY: &str = "FLATLINE-LAB-READY";
@@ -51,8 +51,12 @@ impl Accelerator {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct GuestBuilder {
+    name: String,
+    qemu: Option<Qemu>,
     kernel: Option<Kernel>,
     accelerator: Option<Accelerator>,
+    qmp_socket: Option<PathBuf>,
+    scratch: Vec<PathBuf>,
     memory_mib: u32,
     cpus: u32,
     programs: Vec<PathBuf>,
@@ -80,6 +84,30 @@ enum Content {
 }
 
 impl GuestBuilder {
+    /// What QEMU calls it; `flatline-lab` unless said otherwise.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Runs it in this QEMU instead of [`Qemu::installed`].
+    pub fn qemu(mut self, qemu: Qemu) -> Self {
+        self.qemu = Some(qemu);
+        self
+    }
+
+    /// Makes the socket for whatever is under test, [`Guest::qmp_socket`], at this path of the host.
+    pub fn qmp_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.qmp_socket = Some(path.into());
+        self
+    }
+
+    /// Removes this directory of the host, too, when the process that holds the guest dies without dropping it.
+    pub fn scratch(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.scratch.push(directory.into());
+        self
+    }
+
     /// Boots this kernel instead of [`Kernel::debian`].
     pub fn kernel(mut self, kernel: Kernel) -> Self {
         self.kernel = Some(kernel);
@@ -185,7 +213,9 @@ impl GuestBuilder {
             disk.create(&directory.path().join(format!("disk{number}")))?;
         }
 
-        let mut qemu = self.qemu(&kernel, accelerator, directory.path())?.scratch(directory.path()).start()?;
+        let qmp_socket = self.qmp_socket.clone().unwrap_or_else(|| directory.path().join("qmp"));
+        let program = self.program(&kernel, accelerator, directory.path(), &qmp_socket)?.scratch(directory.path());
+        let mut qemu = self.scratch.iter().fold(program, Program::scratch).start()?;
         let sockets = ["agent", "control"].map(|name| directory.path().join(name));
         let booted = connect(&mut qemu, &sockets, self.boot_deadline).and_then(|connected| {
             wait_until_ready(&mut qemu, self.boot_deadline.saturating_sub(start.elapsed())).map(|()| connected)
@@ -198,7 +228,7 @@ impl GuestBuilder {
             },
             other => Error::Boot { reason: other.to_string(), console: String::new() },
         })?;
-        Ok(Guest { qemu, agent, forwarded, kernel, boot_time: start.elapsed(), directory })
+        Ok(Guest { qemu, agent, forwarded, kernel, qmp_socket, boot_time: start.elapsed(), directory })
     }
 
     fn write_initramfs(&self, kernel: &Kernel, path: &Path) -> Result<()> {
@@ -246,7 +276,13 @@ impl GuestBuilder {
         lines.collect()
     }
 
-    fn qemu(&self, kernel: &Kernel, accelerator: Accelerator, directory: &Path) -> Result<Program> {
+    fn program(
+        &self,
+        kernel: &Kernel,
+        accelerator: Accelerator,
+        directory: &Path,
+        qmp_socket: &Path,
+    ) -> Result<Program> {
         let at = |name: &str| directory.join(name).display().to_string();
         let kernel_arguments = ["console=ttyS0 psi=1 no_timer_check mitigations=off random.trust_cpu=on"]
             .into_iter()
@@ -259,14 +295,16 @@ impl GuestBuilder {
             Accelerator::Tcg => ("tcg", "max"),
             Accelerator::Kvm => ("kvm", "host"),
         };
-        let mut program = Program::find("qemu-system-x86_64", "qemu-system-x86")?
-            .args(["-nodefaults", "-no-user-config", "-display", "none", "-name", "flatline-lab"])
+        let qemu = self.qemu.clone().map_or_else(Qemu::installed, Ok)?;
+        let mut program = qemu
+            .program()
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-name", &self.name])
             .args(["-machine", "pc", "-accel", accelerator, "-cpu", cpu])
             .args(["-m", &self.memory_mib.to_string(), "-smp", &self.cpus.to_string()])
             .args([Path::new("-kernel"), &kernel.image, Path::new("-initrd"), &directory.join("initramfs")])
             .args(["-append", &kernel_arguments])
             .args(["-serial", "stdio"])
-            .args(["-qmp", &format!("unix:{},server=on,wait=off", at("qmp"))])
+            .args(["-qmp", &format!("unix:{},server=on,wait=off", qmp_socket.display())])
             .args(["-qmp", &format!("unix:{},server=on,wait=off", at("control"))])
             .args(["-device", "virtio-serial-pci"])
             .args(["-chardev", &format!("socket,id=agent,path={},server=on,wait=off", at("agent"))])
@@ -340,6 +378,7 @@ pub struct Guest {
     agent: Agent,
     forwarded: BTreeMap<u16, u16>,
     kernel: Kernel,
+    qmp_socket: PathBuf,
     boot_time: Duration,
     directory: TempDir,
 }
@@ -351,8 +390,12 @@ impl Guest {
     /// and pids are mounted, pressure stall information is on, eth0 is 10.0.2.15 and the host 10.0.2.2.
     pub fn builder() -> GuestBuilder {
         GuestBuilder {
+            name: "flatline-lab".to_owned(),
+            qemu: None,
             kernel: None,
             accelerator: None,
+            qmp_socket: None,
+            scratch: Vec::new(),
             memory_mib: 512,
             cpus: 1,
             programs: Vec::new(),
@@ -408,12 +451,35 @@ impl Guest {
 
     /// The QMP socket for whatever is under test; the lab itself never connects to it.
     pub fn qmp_socket(&self) -> PathBuf {
-        self.directory.path().join("qmp")
+        self.qmp_socket.clone()
     }
 
     /// The lab's own monitor, to break the guest with. One at a time.
     pub fn qmp(&self) -> Result<Qmp> {
         Qmp::connect(&self.directory.path().join("control"), MONITOR_PATIENCE)
+    }
+
+    /// Pulls the plug and puts it back (`system_reset`), and waits until it has booted once more.
+    pub fn reset(&self, deadline: Duration) -> Result<()> {
+        let boots = |text: &str| text.matches(READY).count();
+        let before = boots(&self.console());
+        self.qmp()?.execute("system_reset", &json!({}))?;
+        let again = |text: &str| (boots(text) > before).then_some(());
+        self.qemu.log().wait_for(deadline, again).ok_or_else(|| Error::Deadline {
+            what: "the guest's ready marker after its reset".to_owned(),
+            deadline,
+            seen: self.qemu.log().tail(30),
+        })
+    }
+
+    /// Stops QEMU itself (`SIGSTOP`) and returns when it stands still: no monitor answers.
+    pub fn suspend(&self) -> Result<()> {
+        self.qemu.suspend()
+    }
+
+    /// Lets a suspended QEMU go on.
+    pub fn resume(&self) -> Result<()> {
+        self.qemu.resume()
     }
 
     /// The guest's directory on the host: `disk0`, `disk1` ... are its disks.

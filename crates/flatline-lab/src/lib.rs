@@ -35,6 +35,7 @@ mod initramfs;
 mod log;
 mod process;
 mod prometheus;
+mod qemu;
 mod qmp;
 pub mod scenarios;
 mod slack;
@@ -51,10 +52,26 @@ pub use process::{Program, Running};
 pub use prometheus::{
     Alert, AlertState, Labels, Metadata, Prometheus, PrometheusBuilder, Sample, Scrape, Target, TargetHealth,
 };
+pub use qemu::Qemu;
 pub use qmp::Qmp;
 pub use slack::{SlackMessage, SlackReceiver};
 
+use std::fs::File;
+use std::io::Write;
 use std::time::{Duration, Instant};
+
+/// Says that a test, or a part of it, did not run: on standard error even where the test harness keeps a passing test's
+/// words to itself, and as a line of the file `$FLATLINE_LAB_SKIPPED`, where that is set, for who counts them.
+pub fn skipped(what: &str, why: impl std::fmt::Display) {
+    let line = format!("SKIPPED: {what}: {}\n", why.to_string().replace('\n', "; "));
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(list) = std::env::var_os("FLATLINE_LAB_SKIPPED").filter(|list| !list.is_empty()) {
+        let written = File::options().append(true).create(true).open(&list);
+        if let Err(error) = written.and_then(|mut list| list.write_all(line.as_bytes())) {
+            let _ = writeln!(std::io::stderr(), "{}: {error}", list.display());
+        }
+    }
+}
 
 /// Asks `attempt` again and again until it answers, or fails with what it waited for.
 ///

@@ -16,7 +16,7 @@ pub struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     directory: Option<PathBuf>,
-    scratch: Option<PathBuf>,
+    scratch: Vec<PathBuf>,
 }
 
 impl Program {
@@ -33,7 +33,7 @@ impl Program {
 
     /// The program at this path.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), arguments: Vec::new(), directory: None, scratch: None }
+        Self { path: path.into(), arguments: Vec::new(), directory: None, scratch: Vec::new() }
     }
 
     /// Where it is.
@@ -58,7 +58,7 @@ impl Program {
     /// Removes this directory, too, when the holder of the started process dies without dropping it.
     #[must_use]
     pub fn scratch(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.scratch = Some(directory.into());
+        self.scratch.push(directory.into());
         self
     }
 
@@ -75,7 +75,7 @@ impl Program {
         }
         // `running` exists before the guard is started, so that a failure there kills the child.
         let mut running = Running { child, guard: None, log, command: self.to_string() };
-        running.guard = Some(guard(running.id(), self.scratch.as_deref())?);
+        running.guard = Some(guard(running.id(), &self.scratch)?);
         Ok(running)
     }
 
@@ -115,7 +115,7 @@ impl std::fmt::Display for Program {
 
 /// A shell that kills the process group as soon as our end of its standard input closes: `Drop` does not run in a
 /// process that is killed, and the kernel's parent death signal follows the thread that forked, not the process.
-fn guard(group: u32, scratch: Option<&Path>) -> Result<Child> {
+fn guard(group: u32, scratch: &[PathBuf]) -> Result<Child> {
     Command::new("/bin/sh")
         .args([
             "-c",
@@ -150,6 +150,32 @@ impl Running {
     /// What it wrote to standard output and standard error, interleaved as it came.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Stops it (`SIGSTOP`) and returns when it stands still. It can be dropped like this: `SIGKILL` ends it all the same.
+    pub fn suspend(&self) -> Result<()> {
+        self.signal(rustix::process::Signal::STOP)?;
+        let path = PathBuf::from(format!("/proc/{}/stat", self.id()));
+        crate::wait_for(format!("{} to stop", self.command), Duration::from_secs(10), || {
+            let stat = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+            Ok(stat.contains(") T ").then_some(()))
+        })
+    }
+
+    /// Lets it go on after [`Running::suspend`] (`SIGCONT`).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(rustix::process::Signal::CONT)
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) -> Result<()> {
+        let sent = self.group().map_or(Err(rustix::io::Errno::SRCH), |group| {
+            rustix::process::kill_process_group(group, signal) // one that has ended is still ours until it is waited for
+        });
+        sent.map_err(|error| Error::peer(&self.command)(format!("signal {}: {error}", signal.as_raw())))
+    }
+
+    fn group(&self) -> Option<rustix::process::Pid> {
+        i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw)
     }
 
     /// Waits until `pick` finds something in the log; an error when the process ends or the deadline passes first.
@@ -197,7 +223,7 @@ impl Drop for Running {
             let _ = guard.kill();
             let _ = guard.wait();
         }
-        if let Some(group) = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(group) = self.group() {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         let _ = self.child.wait();
@@ -246,6 +272,24 @@ mod tests {
         assert!(alive(&grandchild));
         drop(running);
         wait_for("the grandchild's end", SOON, || Ok((!alive(&grandchild)).then_some(()))).unwrap();
+    }
+
+    #[test]
+    fn a_suspended_process_stands_still_goes_on_and_can_be_dropped() {
+        let running = shell("while :; do echo tick; sleep 0.05; done");
+        let ticks = || running.log().text().len();
+        wait_for("a tick", SOON, || Ok((ticks() > 0).then_some(()))).unwrap();
+        running.suspend().unwrap();
+        std::thread::sleep(Duration::from_millis(100)); // what was in the pipe
+        let still = ticks();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(ticks(), still);
+        running.resume().unwrap();
+        wait_for("another tick", SOON, || Ok((ticks() > still).then_some(()))).unwrap();
+        running.suspend().unwrap();
+        let id = running.id().to_string();
+        drop(running);
+        assert!(!alive(&id));
     }
 
     #[test]

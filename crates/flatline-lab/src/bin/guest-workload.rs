@@ -4,6 +4,7 @@
 //! guest-workload hog       --mib N                       touches N MiB and keeps them
 //! guest-workload innocent  --report FILE                 allocates a little and reports how its loop goes
 //! guest-workload pagecache --file FILE --mib N --report FILE   writes and reads a file again and again
+//! guest-workload write     --file FILE --report FILE     makes a block of a disk durable five times a second
 //! ```
 //!
 //! Each takes `--in CGROUP`, a directory below which it puts itself first. A report is one line of `name=value`
@@ -12,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,10 @@ fn run(arguments: &[String]) -> io::Result<()> {
         "pagecache" => {
             let (file, mib, report) = (options.take("--file")?, options.mib()?, options.take("--report")?);
             Box::new(move || page_cache(&file, mib, &Report::create(&report)?))
+        }
+        "write" => {
+            let (file, report) = (options.take("--file")?, options.take("--report")?);
+            Box::new(move || write(&file, &Report::create(&report)?))
         }
         other => return Err(invalid(format!("no workload `{other}`"))),
     };
@@ -144,6 +149,24 @@ fn page_cache(file: &str, mib: usize, report: &Report) -> io::Result<()> {
     }
 }
 
+/// What may be written past the page cache has to be aligned in memory, too.
+#[repr(align(4096))]
+struct Block([u8; PAGE]);
+
+/// Writes one block after the other, past the page cache, to the first MiB of an existing file or disk.
+fn write(file: &str, report: &Report) -> io::Result<()> {
+    let direct = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+    let file = File::options().write(true).custom_flags(direct).open(file)?;
+    let block = Block([0x5a; PAGE]);
+    for (done, place) in (1_u64..).zip((0..MIB as u64).step_by(PAGE).cycle()) {
+        file.write_all_at(&block.0, place)?;
+        file.sync_data()?;
+        report.write(&format!("writes={done}"))?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
 fn touch(memory: &mut [u8]) {
     memory.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
     std::hint::black_box(memory);
@@ -176,6 +199,7 @@ mod tests {
             ("hog --mib 1 --mob 2", "no option `--mob`"),
             ("hog --mib", "no pair"),
             ("pagecache --file /none --mib 1", "--report is missing"),
+            ("write --report /none", "--file is missing"),
             ("hog --mib 1 --in /nowhere", "No such file"),
         ] {
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();

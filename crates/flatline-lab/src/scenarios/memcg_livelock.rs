@@ -1,11 +1,9 @@
-//! The incidents, to be put on any guest: with the exporter inside, with another kernel, with more memory.
+//! The livelock of 2026-06-22: a cgroup at `memory.high` that reclaims nothing and starves all in it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use serde_json::Value;
-
-use crate::{Error, Guest, GuestBuilder, Program, Result};
+use super::workload;
+use crate::{Error, Guest, GuestBuilder, Result};
 
 /// Where the cgroup of the memcg incident is in the guest.
 const WORK: &str = "/sys/fs/cgroup/p/w";
@@ -145,23 +143,6 @@ fn parse_state(listing: &str) -> MemcgState {
         innocent_loops: number("/run/innocent loops"),
         page_cache_mib: number("/run/pagecache mib"),
     }
-}
-
-/// The program `guest-workload`, built by cargo if it isn't yet: tests of other crates have no other way to it.
-pub fn workload() -> Result<PathBuf> {
-    let cargo = match std::env::var_os("CARGO") {
-        Some(path) => Program::at(path),
-        None => Program::find("cargo", "cargo")?,
-    };
-    let messages = cargo
-        .args(["build", "--quiet", "--bin", "guest-workload", "--message-format", "json", "--manifest-path"])
-        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
-        .run()?;
-    let executable = |line: &str| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    };
-    messages.lines().find_map(executable).ok_or_else(|| Error::peer("cargo build")("built no guest-workload"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,30 @@
+//! The incidents, to be put on any guest: with the exporter inside, with another kernel, with more memory.
+
+mod memcg_livelock;
+mod vm_disk;
+
+pub use memcg_livelock::{MemcgLivelock, MemcgState, memcg_livelock};
+pub use vm_disk::{Backend, Cdrom, Controller, DiskState, DiskVm, Proxmox, VmDisk, vm_disk};
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::{Error, Program, Result};
+
+/// The program `guest-workload`, built by cargo if it isn't yet: tests of other crates have no other way to it.
+pub fn workload() -> Result<PathBuf> {
+    let cargo = match std::env::var_os("CARGO") {
+        Some(path) => Program::at(path),
+        None => Program::find("cargo", "cargo")?,
+    };
+    let messages = cargo
+        .args(["build", "--quiet", "--bin", "guest-workload", "--message-format", "json", "--manifest-path"])
+        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .run()?;
+    let executable = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    };
+    messages.lines().find_map(executable).ok_or_else(|| Error::peer("cargo build")("built no guest-workload"))
+}
