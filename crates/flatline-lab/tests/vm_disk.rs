@@ -15,135 +15,135 @@ const LONG: Duration = Duration::from_secs(120);
 /// Long enough for fifteen of the writer's blocks.
 const WINDOW: Duration = Duration::from_secs(3);
 
-fn boot(builder: GuestBuilder, vm: &VmDisk) -> DiskVm {
-    vm_disk(builder.boot_deadline(LONG), vm).unwrap()
+fn boot(builder: GuestBuilder, vm: &VmDisk) -> Result<DiskVm> {
+    vm_disk(builder.boot_deadline(LONG), vm)
 }
 
 fn on(controller: Controller) -> VmDisk {
     VmDisk { controller, ..VmDisk::default() }
 }
 
-fn wait_for_writes(vm: &DiskVm, disk: usize) -> DiskState {
-    let before = vm.observe(disk).unwrap();
-    let advanced = || Ok(Some(vm.observe(disk)?).filter(|now| now.write_operations > before.write_operations + 2));
-    let now = wait_for(format!("writes to disk {disk} after {before:?}"), LONG, advanced).unwrap();
-    assert!(now.flush_operations > before.flush_operations, "{now:?}");
-    now
-}
-
-/// Freezes a disk and returns once nothing completes on it any more.
-fn freeze(vm: &DiskVm, disk: usize) -> DiskState {
-    vm.freeze(disk).unwrap();
-    wait_for("the end of all writes", LONG, || standstill(vm, disk)).unwrap()
-}
-
-fn standstill(vm: &DiskVm, disk: usize) -> Result<Option<DiskState>> {
+fn wait_for_writes(vm: &DiskVm, disk: usize) -> Result<()> {
     let before = vm.observe(disk)?;
-    thread::sleep(Duration::from_secs(1));
-    Ok(Some(vm.observe(disk)?).filter(|now| *now == before))
+    wait_for(format!("writes to disk {disk} after {before:?}"), LONG, || {
+        let now = vm.observe(disk)?;
+        let advanced = now.write_operations > before.write_operations + 2;
+        Ok((advanced && now.flush_operations > before.flush_operations).then_some(()))
+    })
+}
+
+/// The state of a disk on which nothing happens for a second, as soon as there is such a second.
+fn wait_for_standstill(vm: &DiskVm, disk: usize) -> Result<DiskState> {
+    wait_for(format!("the end of all writes to disk {disk}"), LONG, || {
+        let before = vm.observe(disk)?;
+        thread::sleep(Duration::from_secs(1));
+        Ok(Some(vm.observe(disk)?).filter(|now| *now == before))
+    })
 }
 
 /// The incident on a controller that tells what is in flight: dead, answering, and well again.
-fn dies_and_comes_back(vm: &DiskVm) {
-    wait_for_writes(vm, 0);
-    let frozen = freeze(vm, 0);
+fn dies_and_comes_back(vm: &DiskVm) -> Result<()> {
+    wait_for_writes(vm, 0)?;
+    vm.freeze(0)?;
+    let frozen = wait_for_standstill(vm, 0)?;
     assert!(frozen.in_flight >= Some(1), "{frozen:?}");
     thread::sleep(WINDOW);
-    assert_eq!((vm.observe(0).unwrap(), vm.status().unwrap().as_str()), (frozen, "running"));
-    assert!(vm.guest().sh("cat /proc/uptime").is_ok(), "the guest itself lives");
-    vm.thaw(0).unwrap();
-    wait_for_writes(vm, 0);
+    assert_eq!((vm.observe(0)?, vm.status()?.as_str()), (frozen, "running"));
+    vm.guest().sh("cat /proc/uptime")?; // the guest itself lives
+    vm.thaw(0)?;
+    wait_for_writes(vm, 0)
 }
 
-/// Only while nothing is in flight: QEMU would wait for it.
-fn pauses_and_goes_on(vm: &DiskVm) {
-    vm.pause().unwrap();
-    let paused = vm.observe(0).unwrap();
-    assert_eq!((vm.status().unwrap().as_str(), paused.in_flight), ("paused", Some(0)));
+/// Only while the disk is well: QEMU waits for what is in flight.
+fn pauses_and_goes_on(vm: &DiskVm) -> Result<()> {
+    vm.pause()?;
+    let paused = vm.observe(0)?;
+    assert_eq!((vm.status()?.as_str(), paused.in_flight), ("paused", Some(0)));
     thread::sleep(WINDOW);
-    assert_eq!(vm.observe(0).unwrap(), paused);
-    vm.unpause().unwrap();
-    wait_for_writes(vm, 0);
+    assert_eq!(vm.observe(0)?, paused);
+    vm.unpause()?;
+    wait_for_writes(vm, 0)
 }
 
 #[test]
 fn a_virtio_blk_disk_dies_and_comes_back() {
-    let vm = boot(Guest::builder(), &on(Controller::VirtioBlk { iothread: false }));
-    dies_and_comes_back(&vm);
-    pauses_and_goes_on(&vm);
+    let vm = boot(Guest::builder(), &on(Controller::VirtioBlk { iothread: false })).unwrap();
+    dies_and_comes_back(&vm).unwrap();
+    pauses_and_goes_on(&vm).unwrap();
 
     vm.guest().reset(LONG).unwrap();
-    wait_for_writes(&vm, 0);
+    wait_for_writes(&vm, 0).unwrap();
     assert!(vm.guest_writes(0).unwrap() > 0);
 
     vm.stop_writing(0).unwrap();
-    let idle = wait_for("an idle disk", LONG, || standstill(&vm, 0)).unwrap();
+    let idle = wait_for_standstill(&vm, 0).unwrap();
     assert_eq!(idle.in_flight, Some(0));
     vm.start_writing(0).unwrap();
-    wait_for_writes(&vm, 0);
+    wait_for_writes(&vm, 0).unwrap();
 }
 
 #[test]
 fn a_virtio_blk_disk_with_an_io_thread_dies_and_comes_back() {
-    let vm = boot(Guest::builder(), &on(Controller::VirtioBlk { iothread: true }));
-    dies_and_comes_back(&vm);
-    pauses_and_goes_on(&vm);
+    let vm = boot(Guest::builder(), &on(Controller::VirtioBlk { iothread: true })).unwrap();
+    dies_and_comes_back(&vm).unwrap();
+    pauses_and_goes_on(&vm).unwrap();
 }
 
 #[test]
 fn a_virtio_scsi_disk_is_throttled_to_death_and_released() {
-    let vm = boot(Guest::builder(), &VmDisk { cdrom: Cdrom::Loaded, ..VmDisk::default() });
-    dies_and_comes_back(&vm);
+    let vm = boot(Guest::builder(), &VmDisk { cdrom: Cdrom::Loaded, ..VmDisk::default() }).unwrap();
+    dies_and_comes_back(&vm).unwrap();
     vm.throttle(0, 1).unwrap();
-    let stalled = wait_for("a standstill", LONG, || standstill(&vm, 0)).unwrap();
+    let stalled = wait_for_standstill(&vm, 0).unwrap();
     assert!(stalled.in_flight >= Some(1), "{stalled:?}");
     assert_eq!(vm.status().unwrap(), "running");
     vm.throttle(0, 0).unwrap();
-    wait_for_writes(&vm, 0);
-    pauses_and_goes_on(&vm);
+    wait_for_writes(&vm, 0).unwrap();
+    pauses_and_goes_on(&vm).unwrap();
 }
 
 #[test]
 fn a_busy_sibling_on_the_same_controller_goes_on() {
-    let vm = boot(Guest::builder(), &VmDisk { disks: 2, ..on(Controller::VirtioScsi { iothread: false }) });
-    wait_for_writes(&vm, 0);
-    let stuck = vm.observe(0).unwrap();
+    let vm = boot(Guest::builder(), &VmDisk { disks: 2, ..on(Controller::VirtioScsi { iothread: false }) }).unwrap();
+    wait_for_writes(&vm, 0).unwrap();
     vm.freeze(0).unwrap();
-    wait_for_writes(&vm, 1);
-    let later = wait_for("writes to disk 0 to end", LONG, || {
+    let stuck = wait_for("the end of the writes to disk 0 alone", LONG, || {
         let before = vm.observe(0)?.write_operations;
-        wait_for_writes(&vm, 1);
+        wait_for_writes(&vm, 1)?;
         Ok(Some(vm.observe(0)?).filter(|now| now.write_operations == before))
     });
-    assert!(later.as_ref().is_ok_and(|now| now.in_flight >= Some(1)), "{stuck:?} {later:?}");
+    let stuck = stuck.unwrap();
+    assert!(stuck.in_flight >= Some(1), "{stuck:?}");
     vm.thaw(0).unwrap();
-    wait_for_writes(&vm, 0);
+    wait_for_writes(&vm, 0).unwrap();
 }
 
 /// On LSI a dead disk looks like an idle one.
 #[test]
 fn nothing_tells_a_dead_lsi_disk_from_an_idle_one() {
-    let vm = boot(Guest::builder(), &on(Controller::Lsi));
-    wait_for_writes(&vm, 0);
-    let frozen = freeze(&vm, 0);
+    let vm = boot(Guest::builder(), &on(Controller::Lsi)).unwrap();
+    wait_for_writes(&vm, 0).unwrap();
+    vm.freeze(0).unwrap();
+    let frozen = wait_for_standstill(&vm, 0).unwrap();
     assert_eq!((frozen.in_flight, vm.status().unwrap().as_str()), (None, "running"));
     vm.thaw(0).unwrap();
-    wait_for_writes(&vm, 0);
+    wait_for_writes(&vm, 0).unwrap();
 
     vm.stop_writing(0).unwrap();
-    let idle = wait_for("an idle disk", LONG, || standstill(&vm, 0)).unwrap();
+    let idle = wait_for_standstill(&vm, 0).unwrap();
     assert_eq!((idle.in_flight, vm.status().unwrap().as_str()), (None, "running"));
 }
 
 #[test]
 fn a_stopped_qemu_greets_nobody_until_it_goes_on() {
-    let vm = boot(Guest::builder(), &VmDisk { backend: Backend::File, cdrom: Cdrom::Empty, ..VmDisk::default() });
-    wait_for_writes(&vm, 0);
+    let vm =
+        boot(Guest::builder(), &VmDisk { backend: Backend::File, cdrom: Cdrom::Empty, ..VmDisk::default() }).unwrap();
+    wait_for_writes(&vm, 0).unwrap();
     vm.stop_process().unwrap();
     UnixStream::connect(vm.socket()).expect("the kernel accepts for it");
     assert!(Qmp::connect(&vm.socket(), Duration::from_secs(2)).is_err());
     vm.continue_process().unwrap();
-    wait_for_writes(&vm, 0);
+    wait_for_writes(&vm, 0).unwrap();
     assert!(vm.freeze(0).unwrap_err().to_string().contains("disk 0 is on no qemu-nbd"));
 }
 
@@ -151,7 +151,7 @@ fn a_stopped_qemu_greets_nobody_until_it_goes_on() {
 fn the_tree_of_a_proxmox_host_is_complete() {
     let config = "name: devvm\nscsi0: local-lvm:vm-100-disk-0,size=16M\nscsihw: virtio-scsi-single\n".to_owned();
     let proxmox = Some(Proxmox { vmid: 100, config: config.clone() });
-    let vm = boot(Guest::builder(), &VmDisk { proxmox, ..VmDisk::default() });
+    let vm = boot(Guest::builder(), &VmDisk { proxmox, ..VmDisk::default() }).unwrap();
     let root = vm.proxmox_root().unwrap();
     assert_eq!(fs::read_to_string(root.join("etc/pve/qemu-server/100.conf")).unwrap(), config);
     let pid = fs::read_to_string(root.join("var/run/qemu-server/100.pid")).unwrap();
@@ -167,22 +167,22 @@ fn the_same_happens_on_the_newest_qemu() {
         Err(error) => return skipped("a dead disk on the newest QEMU", error),
     };
     assert!(qemu.major() >= 10, "{}", qemu.version());
-    let vm = boot(Guest::builder().qemu(qemu.clone()), &on(Controller::VirtioBlk { iothread: true }));
+    let vm = boot(Guest::builder().qemu(qemu.clone()), &on(Controller::VirtioBlk { iothread: true })).unwrap();
     let version = vm.guest().qmp().unwrap().execute("query-version", &json!({})).unwrap();
     assert_eq!(version["qemu"]["major"], qemu.major());
     let name = fs::read_to_string(format!("/proc/{}/comm", vm.process_id())).unwrap();
     assert_eq!(name, "qemu-system-x86\n");
-    dies_and_comes_back(&vm);
-    pauses_and_goes_on(&vm);
+    dies_and_comes_back(&vm).unwrap();
+    pauses_and_goes_on(&vm).unwrap();
     drop(vm);
-    dies_and_comes_back(&boot(Guest::builder().qemu(qemu), &VmDisk::default()));
+    dies_and_comes_back(&boot(Guest::builder().qemu(qemu), &VmDisk::default()).unwrap()).unwrap();
 }
 
 #[test]
 fn nothing_is_left_of_what_is_frozen() {
-    let vm = boot(Guest::builder(), &VmDisk::default());
-    wait_for_writes(&vm, 0);
-    freeze(&vm, 0);
+    let vm = boot(Guest::builder(), &VmDisk::default()).unwrap();
+    wait_for_writes(&vm, 0).unwrap();
+    vm.freeze(0).unwrap();
     vm.stop_process().unwrap();
     let directory = vm.guest().directory().to_owned();
     let mentioned = |path: &Path| processes_that_mention(path).unwrap();
