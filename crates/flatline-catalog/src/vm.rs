@@ -208,7 +208,7 @@ pub static LAST_PROGRESS: Family = Family::gauge(
     "flatline_vm_disk_last_progress_timestamp_seconds",
     Unit::Seconds,
     &[VM, DISK],
-    "When the disk was last seen to have completed a request of any kind (Unix time). Requests in flight and no progress for a minute are a stall.",
+    "When the disk last completed a request of any kind (Unix time), or when the exporter first saw it if it never has. Requests in flight and no progress for a minute are a stall.",
 );
 /// What the disk is.
 pub static DISK_INFO: Family = Family::info(
@@ -235,7 +235,7 @@ pub static THROTTLE_CHANGES: Family = Family::counter(
     "flatline_vm_disk_throttle_changes_total",
     Unit::None,
     &[VM, DISK],
-    "How often the disk's limits had changed when the exporter looked, since the exporter started. A rewrite to the same value is not visible.",
+    "How often the disk's limits had changed when the exporter looked, since the exporter first saw the machine. A rewrite to the same value is not visible.",
 );
 /// Bytes to the guest.
 pub static NETWORK_RECEIVE_BYTES: Family = Family::counter(

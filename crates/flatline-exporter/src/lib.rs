@@ -7,6 +7,7 @@ pub mod cli;
 pub mod collector;
 pub mod collectors;
 pub mod config_file;
+mod errands;
 pub mod exposition;
 mod flags;
 pub mod http;
