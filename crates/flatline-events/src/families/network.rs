@@ -1,0 +1,50 @@
+//! Network interfaces.
+
+use crate::Kind::{LinkDown, LinkUp, NetdevWatchdogTimeout};
+use crate::pattern::{Pattern, kernel};
+
+pub(crate) const PATTERNS: &[Pattern] = &[
+    // net/sched/sch_generic.c dev_watchdog
+    kernel(
+        NetdevWatchdogTimeout,
+        r"NETDEV WATCHDOG: (?P<iface>{IFACE}) \((?P<driver>[^()]{0,32})\): transmit queue \d+ timed out",
+    ),
+    kernel(NetdevWatchdogTimeout, r"NETDEV WATCHDOG: (?P<iface>{IFACE}): transmit timed out"),
+    kernel(
+        NetdevWatchdogTimeout,
+        r"(?P<driver>[\w.-]+) \S+ (?P<iface>{IFACE}): NETDEV WATCHDOG: CPU: \d+: transmit queue \d+ timed out",
+    ),
+    // drivers/net/ethernet/intel
+    kernel(NetdevWatchdogTimeout, r"{NETDEV}(?:\w+: )?Detected (?:Hardware|Tx) Unit Hang").with(DRIVER),
+    kernel(NetdevWatchdogTimeout, r"(?P<driver>[\w-]+) {BDF}: Detected (?:Hardware|Tx) Unit Hang").with(DRIVER),
+    // drivers/net/bonding/bond_main.c
+    kernel(LinkDown, r"(?:bonding: )?{IFACE}: (?:\(slave (?P<iface>{IFACE})\): )?link status definitely down")
+        .with(BONDING),
+    kernel(LinkUp, r"(?:bonding: )?{IFACE}: (?:\(slave (?P<iface>{IFACE})\): )?link status definitely up")
+        .with(BONDING),
+    // drivers/net/phy, drivers/net/mii.c and the drivers' own words: `[NIC ][Copper ]Link [is] Down`.
+    kernel(
+        LinkDown,
+        r"{NETDEV}(?:[\w-]+: )?(?:(?:{IFACE} )?NIC )?(?:Copper |SerDes |Device )?[Ll]ink (?:is )?(?:[Dd]own|DOWN)(?:[ .,<(]|$)",
+    ),
+    kernel(
+        LinkUp,
+        r"{NETDEV}(?:[\w-]+: )?(?:(?:{IFACE} )?NIC )?(?:Copper |SerDes |Device )?[Ll]ink (?:is )?(?:[Uu]p|UP)(?:[ .,<(]|$)",
+    ),
+    kernel(LinkUp, r"{NETDEV}NIC Up: \d+ "),
+    kernel(LinkDown, r"\[\w+:\d+\((?P<iface>{IFACE})\)\]Link is down").with(&[("driver", "qede")]),
+    kernel(LinkUp, r"\[\w+:\d+\((?P<iface>{IFACE})\)\]Link is up").with(&[("driver", "qede")]),
+    // drivers/net/ethernet/aquantia
+    kernel(LinkDown, r"(?P<driver>atlantic) \S+ (?P<iface>{IFACE}): (?:atlantic: )?link change old \d+ new 0$"),
+    kernel(LinkUp, r"(?P<driver>atlantic) \S+ (?P<iface>{IFACE}): (?:atlantic: )?link change old \d+ new [1-9]\d*$"),
+    // drivers/net/usb
+    kernel(LinkDown, r"(?P<driver>r8152) \S+ (?P<iface>{IFACE}): carrier off$"),
+    kernel(LinkUp, r"(?P<driver>r8152) \S+ (?P<iface>{IFACE}): carrier on$"),
+    kernel(LinkDown, r"(?P<driver>ax\w+) \S+ (?P<iface>{IFACE}): ax\w+ - Link status is: 0"),
+    kernel(LinkUp, r"(?P<driver>ax\w+) \S+ (?P<iface>{IFACE}): ax\w+ - Link status is: 1"),
+    kernel(LinkDown, r"(?P<driver>cdc_\w+) \S+ (?P<iface>{IFACE}): network connection: disconnected"),
+    kernel(LinkUp, r"(?P<driver>cdc_\w+) \S+ (?P<iface>{IFACE}): network connection: connected"),
+];
+
+const DRIVER: &[(&str, &str)] = &[("phase", "driver")];
+const BONDING: &[(&str, &str)] = &[("driver", "bonding")];
