@@ -1,5 +1,6 @@
 //! Lines from QEMU, told apart. Pure: bytes in, borrowed messages out.
 
+use crate::lenient::text_or_empty;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -48,9 +49,9 @@ struct Line<'a> {
 
 #[derive(Deserialize)]
 struct Refusal {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text_or_empty")]
     class: String,
-    #[serde(default, rename = "desc")]
+    #[serde(default, rename = "desc", deserialize_with = "text_or_empty")]
     description: String,
 }
 

@@ -261,6 +261,12 @@ impl Uncounted {
 }
 
 impl Memory {
+    /// Bytes held for the next visit.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Forgets everything when another QEMU answers.
     fn meet(&mut self, peer: (Option<u32>, Option<Greeting>)) {
         self.answers.clear();

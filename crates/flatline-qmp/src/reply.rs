@@ -3,9 +3,8 @@
 //! Every field is optional: versions, drivers and vhost leave some out, and one field of another type than expected
 //! must not cost the others. Unknown fields are skipped.
 
+use crate::lenient::{List, flag, index, number, object, text, text_or_empty};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
-use serde_json::value::RawValue;
 use std::fmt;
 
 /// QEMU's version.
@@ -30,20 +29,27 @@ impl fmt::Display for Version {
 pub struct Greeting {
     /// QEMU's version, if it says.
     pub version: Option<Version>,
+    /// Whether it offers out-of-band commands, which are answered while its main loop is blocked.
+    pub oob: bool,
 }
 
 impl Greeting {
     pub(crate) fn parse(content: &str) -> Self {
-        #[derive(Deserialize)]
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
         struct Content {
-            version: Package,
+            #[serde(deserialize_with = "object")]
+            version: Option<Package>,
+            #[serde(deserialize_with = "object")]
+            capabilities: Option<List<String>>,
         }
         #[derive(Deserialize)]
         struct Package {
             qemu: Version,
         }
-        let content: Option<Content> = serde_json::from_str(content).ok();
-        Self { version: content.map(|content| content.version.qemu) }
+        let Content { version, capabilities } = serde_json::from_str(content).unwrap_or_default();
+        let oob = capabilities.is_some_and(|List(offered)| offered.iter().any(|capability| capability == "oob"));
+        Self { version: version.map(|package| package.qemu), oob }
     }
 }
 
@@ -52,6 +58,9 @@ impl Greeting {
 pub struct Status {
     /// A value of `RunState`: `running`, `paused`, `io-error` ...
     pub status: String,
+    /// Whether the guest's processors run.
+    #[serde(default, deserialize_with = "flag")]
+    pub running: Option<bool>,
 }
 
 /// Answer of `query-name`.
@@ -75,7 +84,7 @@ pub struct BlockStats {
     #[serde(default, deserialize_with = "text")]
     pub node_name: Option<String>,
     /// The counters.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub stats: Stats,
 }
 
@@ -133,10 +142,17 @@ pub struct Block {
     /// The guest's device: its id, or its path in QEMU's object tree.
     #[serde(deserialize_with = "text")]
     pub qdev: Option<String>,
+    /// Whether the medium can be taken out, as a CD-ROM's.
+    #[serde(deserialize_with = "flag")]
+    pub removable: Option<bool>,
+    /// Whether the tray is open; missing for devices without one. QEMU spells this field with an underscore.
+    #[serde(rename = "tray_open", deserialize_with = "flag")]
+    pub tray_open: Option<bool>,
     /// `ok`, `failed` or `nospace`; missing for devices that never stop the guest.
     #[serde(deserialize_with = "text")]
     pub io_status: Option<String>,
     /// The medium, if there is one.
+    #[serde(deserialize_with = "object")]
     pub inserted: Option<Inserted>,
 }
 
@@ -145,6 +161,15 @@ pub struct Block {
 #[expect(missing_docs, reason = "QEMU's own names: BlockDeviceInfo in qapi/block-core.json")]
 #[serde(default)]
 pub struct Inserted {
+    /// The block node on top.
+    #[serde(rename = "node-name", deserialize_with = "text")]
+    pub node_name: Option<String>,
+    /// The image's file or URL.
+    #[serde(deserialize_with = "text")]
+    pub file: Option<String>,
+    /// Whether it is read only.
+    #[serde(deserialize_with = "flag")]
+    pub ro: Option<bool>,
     /// The image format's driver.
     #[serde(deserialize_with = "text")]
     pub drv: Option<String>,
@@ -160,6 +185,17 @@ pub struct Inserted {
     pub iops_rd: Option<u64>,
     #[serde(deserialize_with = "number")]
     pub iops_wr: Option<u64>,
+}
+
+/// One thread of `query-iothreads`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Iothread {
+    /// Its id.
+    pub id: String,
+    /// The thread's id on the host.
+    #[serde(default, deserialize_with = "number")]
+    pub thread_id: Option<u64>,
 }
 
 /// One device of `x-query-virtio`.
@@ -180,34 +216,10 @@ pub struct QueueStatus {
     /// How many were finished, modulo 2^16; missing with vhost.
     #[serde(default, deserialize_with = "index")]
     pub used_idx: Option<u16>,
-}
-
-/// Reads an answer; of a list, the entries that can be read.
-pub(crate) fn list<'a, T: Deserialize<'a>>(content: &'a str) -> serde_json::Result<Vec<T>> {
-    let entries: Vec<&RawValue> = serde_json::from_str(content)?;
-    Ok(entries.into_iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect())
-}
-
-fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de str, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(RawValue::get)
-}
-
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    raw(deserializer).map(|text| text.parse().ok())
-}
-
-fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    raw(deserializer).map(|text| text.parse().ok())
-}
-
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = raw(deserializer)?;
-    if !text.starts_with('"') {
-        return Ok(None);
-    }
-    serde_json::from_str(text).map(Some).map_err(D::Error::custom)
-}
-
-fn text_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    text(deserializer).map(Option::unwrap_or_default)
+    /// How many were taken, modulo 2^16; missing with vhost.
+    #[serde(default, deserialize_with = "index")]
+    pub last_avail_idx: Option<u16>,
+    /// The queue, as QEMU repeats it.
+    #[serde(default, deserialize_with = "index")]
+    pub queue_index: Option<u16>,
 }

@@ -1,0 +1,150 @@
+//! What real QEMUs 7.2 said, healthy and broken, served again and asked by the client.
+//!
+//! `fixtures/*.jsonl`: the last answer to each command of each phase of a recording, as QEMU wrote it. The guest writes
+//! all the time; what breaks it is in the file's name.
+
+use flatline_qmp::{Memory, Poll, State, poll};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One phase of a recording; what is not in it, the command's last answer before.
+struct Recording {
+    greeting: String,
+    answers: Vec<(Value, Value)>,
+}
+
+impl Recording {
+    fn load(name: &str, phase: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.jsonl"));
+        let text = std::fs::read_to_string(&path).expect("recording");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let order = [Value::Null, "before".into(), "during".into(), "set".into(), "after".into()];
+        let place = |phase: &Value| order.iter().position(|known| known == phase).expect("a known phase");
+        let mut answers: Vec<(Value, Value)> = Vec::new();
+        for line in lines.iter().filter(|line| place(&line["phase"]) <= place(&phase.into())) {
+            answers.retain(|(request, _)| *request != line["request"]);
+            answers.push((line["request"].clone(), line["reply"].clone()));
+        }
+        Self { greeting: lines[0]["reply"].to_string(), answers }
+    }
+
+    fn answer(&self, request: &Value) -> Value {
+        let mut asked = request.clone();
+        let id = asked.as_object_mut().expect("an object").remove("id");
+        let known = self.answers.iter().find(|(recorded, _)| *recorded == asked).map(|(_, reply)| reply.clone());
+        let mut reply = match (known, asked["execute"].as_str()) {
+            (Some(reply), _) => reply,
+            (None, Some("qmp_capabilities")) => serde_json::json!({ "return": {} }),
+            (None, _) => serde_json::json!({ "error": { "class": "GenericError", "desc": "not recorded" } }),
+        };
+        reply["id"] = id.unwrap_or_default();
+        reply
+    }
+
+    fn serve(&self, client: UnixStream) -> std::io::Result<()> {
+        let mut client = BufReader::new(client);
+        writeln!(client.get_mut(), "{}", self.greeting)?;
+        let mut line = String::new();
+        while client.read_line(&mut line)? > 0 {
+            let request = serde_json::from_str(&line).expect("the client writes JSON");
+            writeln!(client.get_mut(), "{}", self.answer(&request))?;
+            line.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Asks three times with one memory: what was learned at first must not change what is seen.
+fn asked(name: &str, phase: &str) -> Poll {
+    let directory = tempfile::tempdir().expect("directory");
+    let socket = directory.path().join("qmp");
+    let listener = UnixListener::bind(&socket).expect("socket");
+    let recording = Recording::load(name, phase);
+    let server = std::thread::spawn(move || {
+        for client in listener.incoming().take(3) {
+            let _ = recording.serve(client.expect("client"));
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let mut memory = Memory::default();
+    let mut polls = [(); 3].map(|()| runtime.block_on(poll(&socket, &mut memory, PATIENCE)));
+    server.join().expect("server");
+    polls.iter_mut().for_each(|poll| poll.reply_seconds = None);
+    assert!(polls.windows(2).all(|pair| pair[0] == pair[1]), "{polls:?}");
+    let [poll, ..] = polls;
+    assert_eq!((poll.state, &poll.error), (State::Up, &None), "{name} {phase}");
+    assert_eq!(poll.peer_pid, Some(std::process::id()));
+    let version = poll.greeting.as_ref().and_then(|greeting| greeting.version).expect("a version");
+    assert_eq!(version.to_string(), "7.2.22");
+    poll
+}
+
+fn writes(poll: &Poll) -> u64 {
+    let disk = poll.block_stats.as_ref().and_then(|disks| disks.iter().find(|disk| disk.device == "drive-scsi0"));
+    disk.and_then(|disk| disk.stats.wr_operations).expect("the guest's disk")
+}
+
+fn idle_seconds(poll: &Poll) -> u64 {
+    let disks = poll.block_stats.as_ref().expect("disks");
+    disks.iter().find_map(|disk| disk.stats.idle_time_ns).expect("it has completed requests") / 1_000_000_000
+}
+
+fn in_flight(poll: &Poll) -> Vec<(u64, Option<u16>)> {
+    poll.queues.values().flatten().map(|queue| (queue.inuse, queue.used_idx)).collect()
+}
+
+#[test]
+fn a_stalled_virtio_scsi_disk_has_requests_in_flight_and_no_progress() {
+    let [before, during, after] = ["before", "during", "after"].map(|phase| asked("vscsi-nbd", phase));
+    assert_eq!([&before, &during, &after].map(writes), [467, 686, 1617]);
+    assert_eq!([&before, &during, &after].map(idle_seconds), [0, 60, 0]);
+    // The request queue only: control and event queue come before it.
+    assert_eq!(in_flight(&before), [(0, Some(772))]);
+    assert_eq!(in_flight(&during), [(1, Some(989))]);
+    assert_eq!(during.queues.keys().collect::<Vec<_>>(), ["/machine/peripheral/virtioscsi0/virtio-backend"]);
+    assert_eq!(during.name.as_deref(), Some("vscsi-nbd"));
+    assert_eq!(during.status.expect("answered").status, "running");
+}
+
+#[test]
+fn a_stalled_virtio_blk_disk_has_requests_in_flight_and_no_progress() {
+    let [before, during] = ["before", "during"].map(|phase| asked("vblk-nbd", phase));
+    assert_eq!(in_flight(&before).iter().map(|(in_flight, _)| in_flight).sum::<u64>(), 0);
+    assert_eq!(in_flight(&during).iter().map(|(in_flight, _)| in_flight).sum::<u64>(), 1);
+    assert!(idle_seconds(&during) > 50);
+    let block = &during.blocks.as_ref().expect("answered")[0];
+    assert_eq!(block.qdev.as_deref(), Some("/machine/peripheral/virtio0/virtio-backend"));
+    assert_eq!(block.io_status.as_deref(), Some("ok"));
+}
+
+#[test]
+fn a_paused_machine_says_so_and_has_nothing_in_flight() {
+    let during = asked("vblk-pause", "during");
+    assert_eq!(during.status.as_ref().map(|status| status.status.as_str()), Some("paused"));
+    assert_eq!(in_flight(&during).iter().map(|(in_flight, _)| in_flight).sum::<u64>(), 0);
+}
+
+#[test]
+fn a_throttled_disk_shows_its_limit() {
+    let [before, during] = ["before", "set"].map(|phase| asked("vscsi-throttle1", phase));
+    let limit = |poll: &Poll| {
+        let inserted = poll.blocks.as_ref().and_then(|blocks| blocks[0].inserted.clone()).expect("a medium");
+        (inserted.bps, inserted.bps_rd, inserted.bps_wr, inserted.iops)
+    };
+    assert_eq!(limit(&before), (Some(0), Some(62_914_560), Some(62_914_560), Some(0)));
+    assert_ne!(limit(&during), limit(&before));
+}
+
+#[test]
+fn an_lsi_disk_has_no_queues_to_look_into() {
+    let before = asked("lsi-idle", "before");
+    assert!(before.queues.is_empty());
+    assert_eq!(before.virtio, Some(Vec::new()));
+    assert_eq!(writes(&before), 0);
+    assert_eq!(before.block_stats.expect("answered")[0].qdev.as_deref(), Some("scsi0"));
+}
