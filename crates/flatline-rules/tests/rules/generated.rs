@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use flatline_rules::config::SAMPLE;
 use flatline_rules::{Config, File, explain, generate, guard, signals};
 
+use super::support::{promtool, said, write};
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
@@ -83,26 +85,43 @@ fn generating_twice_gives_the_same() {
 
 #[test]
 fn promtool_accepts_the_rules_and_every_unit_test_passes() {
-    for (name, config) in [("default", Config::default()), ("fast", Config::parse("fast.yml", FAST).unwrap())] {
-        let directory = tempfile::tempdir().unwrap();
-        let mut rules = Vec::new();
-        let mut tests = Vec::new();
-        for File { path, content } in generate(&config).unwrap() {
-            let target = directory.path().join(&path);
-            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-            std::fs::write(&target, content).unwrap();
-            match path.to_string_lossy() {
-                path if path.ends_with(".rules.yml") => rules.push(target),
-                path if path.ends_with(".test.yml") => tests.push(target),
-                _ => {}
-            }
+    let directory = tempfile::tempdir().unwrap();
+    let (rules, tests) = written(&Config::default(), directory.path());
+    let checked = promtool(&["check", "rules"], &rules);
+    assert!(checked.status.success(), "{}", said(&checked));
+    assert!(tests.len() >= 5);
+    let tested = promtool(&["test", "rules"], &tests);
+    assert!(tested.status.success(), "{}", said(&tested));
+}
+
+#[test]
+fn a_test_bench_may_have_everything_within_seconds() {
+    let config = Config::parse("fast.yml", FAST).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (rules, _) = written(&config, directory.path());
+    let checked = promtool(&["check", "rules"], &rules);
+    assert!(checked.status.success(), "{}", said(&checked));
+    // Every signal beside its own rules only: most of the time goes into evaluating all the others.
+    let signals = signals::all(&config).into_iter().filter(|signal| !signal.cases.is_empty());
+    let tests: Vec<_> = signals.map(|signal| write(&signal, &config, &directory.path().join(signal.name))).collect();
+    let tested = promtool(&["test", "rules"], &tests);
+    assert!(tested.status.success(), "{}", said(&tested));
+}
+
+/// Writes all that is generated below a directory and returns its rule and test files.
+fn written(config: &Config, directory: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut rules, mut tests) = (Vec::new(), Vec::new());
+    for File { path, content } in generate(config).unwrap() {
+        let target = directory.join(&path);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::write(&target, content).unwrap();
+        match path.to_string_lossy() {
+            path if path.ends_with(".rules.yml") => rules.push(target),
+            path if path.ends_with(".test.yml") => tests.push(target),
+            _ => {}
         }
-        let checked = super::support::promtool(&["check", "rules"], &rules);
-        assert!(checked.status.success(), "{name}: {}", super::support::said(&checked));
-        assert!(tests.len() >= 5);
-        let tested = super::support::promtool(&["test", "rules"], &tests);
-        assert!(tested.status.success(), "{name}: {}", super::support::said(&tested));
     }
+    (rules, tests)
 }
 
 #[test]
@@ -202,6 +221,9 @@ fn what_can_not_work_is_refused_with_line_and_reason() {
         ("devvm: {flapping_changes: 4000}\n", "c.yml:1: devvm.flapping_changes: must be"),
         ("devvm:\n  absent_lookback: 1m\n", "c.yml:2: devvm.absent_lookback: 1m is forgotten"),
         ("devvm: {job: ''}\n", "c.yml:1: devvm.job: the name of a scrape job can't be empty"),
+        ("vm:\n  stalled_window: 30s\n", "c.yml:2: vm.stalled_window: 30s holds fewer than 4"),
+        ("vm:\n  write_zero_baseline: 3h\n", "c.yml:2: vm.write_zero_baseline: 3h is less than 40"),
+        ("vm: {write_zero_share: 10}\n", "c.yml:1: vm.write_zero_share: 10 is no share"),
         ("runbook_base_url: runbooks\n", "c.yml:1: runbook_base_url: `runbooks` is no http"),
         ("scrape_interval: 15s\nscrape_interval: 15s\n", "c.yml:2: duplicate"),
         ("devvm: [\n", "c.yml:"),

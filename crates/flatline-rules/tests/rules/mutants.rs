@@ -212,7 +212,7 @@ fn no_clause_can_go_unnoticed() {
 }
 
 /// Most mutants die of any few tests, so that only the rest need all of them.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 8;
 
 /// The mutants that none of this round's share of their tests has noticed.
 fn survivors(mutants: Vec<(String, Signal)>, round: usize, config: &Config) -> Vec<(String, Signal)> {

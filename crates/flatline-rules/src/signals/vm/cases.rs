@@ -32,10 +32,10 @@ pub(super) fn writes(config: &Config) -> Vec<Case> {
     .concat()
 }
 
-/// Scrapes between two evaluations where a test lasts for hours.
-pub(super) const STRIDE: u64 = 4;
-/// A few scrapes, of which one at least is evaluated.
-const SOME: u64 = STRIDE + 2;
+/// Scrapes between two evaluations where a test lasts for hours: two in a window at least, or every fourth.
+pub(super) fn stride(config: &Config) -> u64 {
+    (config.vm.write_zero_window.steps(config.scrape_interval) / 2).max(4)
+}
 
 const TARGET: (&str, &str) = ("flatline", "hv-a:10120");
 const VM: &str = "devvm";
@@ -352,6 +352,8 @@ fn habit(config: &Config) -> u64 {
 }
 
 fn write_zero_cases(config: &Config) -> Vec<Case> {
+    // So many scrapes that one at least is evaluated.
+    let few = stride(config) + 2;
     let settings = &config.vm;
     let (step, window, dead) = (config.scrape_interval, settings.write_zero_window, settings.write_zero_per_second);
     let scrapes = window.steps(step);
@@ -364,7 +366,7 @@ fn write_zero_cases(config: &Config) -> Vec<Case> {
         story.case(WRITE_ZERO, name).quiet(works.end()).fires(story.end(), THE_DISK)
     };
     let gone = works.clone().then(day, IDLE);
-    let back = gone.clone().then(scrapes + SOME, WORKS);
+    let back = gone.clone().then(scrapes + few, WORKS);
     let neighbours = {
         let all = usual + scrapes * 2;
         let paused = Story::legacy(config).then(usual, WORKS).then(scrapes * 2, PAUSED);
@@ -404,23 +406,25 @@ fn write_zero_cases(config: &Config) -> Vec<Case> {
 
 /// The first evaluation from that time on.
 fn evaluated(config: &Config, at: Span) -> Span {
-    let pace = config.scrape_interval * STRIDE;
+    let pace = config.scrape_interval * stride(config);
     pace * at.steps(pace)
 }
 
 /// What ends an incident and what doesn't.
 fn write_zero_memory_cases(config: &Config) -> Vec<Case> {
+    // So many scrapes that one at least is evaluated.
+    let few = stride(config) + 2;
     let scrapes = config.vm.write_zero_window.steps(config.scrape_interval);
-    let long = long(config);
-    let dead = Story::legacy(config).then(habit(config), WORKS).then(scrapes + SOME, IDLE);
+    let long = long(config) + few;
+    let dead = Story::legacy(config).then(habit(config), WORKS).then(scrapes + few, IDLE);
     let silent = dead.clone().then(long, UNANSWERED);
-    let answers = silent.clone().then(SOME, IDLE);
+    let answers = silent.clone().then(few, IDLE);
     let still = answers.clone().then(scrapes * 2, IDLE.writing(1.0 / 40.0));
-    let exporter = dead.clone().then(SOME, UNSCRAPED).then(SOME, IDLE);
+    let exporter = dead.clone().then(few, UNSCRAPED).then(few, IDLE);
     let lost = dead.clone().then(long, UNSCRAPED);
     let killed = silent.clone().then(long, KILLED);
-    let restarted = dead.clone().then(2, KILLED).restarted().then(SOME, IDLE);
-    let paused = dead.clone().then(SOME, PAUSED);
+    let restarted = dead.clone().then(2, KILLED).restarted().then(few, IDLE);
+    let paused = dead.clone().then(few, PAUSED);
     let case = |story: &Story<'_>, name| story.case(WRITE_ZERO, name).fires(dead.end(), THE_DISK);
     vec![
         case(&still, "QMP dies with it and answers again: one incident")
@@ -429,7 +433,7 @@ fn write_zero_memory_cases(config: &Config) -> Vec<Case> {
             .fires(answers.end(), THE_DISK)
             .fires(still.end(), THE_DISK),
         case(&exporter, "the exporter restarts in the middle of it")
-            .fires(exporter.end() - config.scrape_interval * SOME, THE_DISK)
+            .fires(exporter.end() - config.scrape_interval * few, THE_DISK)
             .fires(exporter.end(), THE_DISK),
         case(&lost, "the exporter goes for good").fires(dead.now(), THE_DISK).quiet(lost.end()),
         case(&killed, "QEMU is killed and leaves its socket").fires(silent.end(), THE_DISK).quiet(killed.end()),
@@ -439,6 +443,8 @@ fn write_zero_memory_cases(config: &Config) -> Vec<Case> {
 }
 
 fn write_zero_silent_cases(config: &Config) -> Vec<Case> {
+    // So many scrapes that one at least is evaluated.
+    let few = stride(config) + 2;
     let settings = &config.vm;
     let scrapes = settings.write_zero_window.steps(config.scrape_interval);
     let usual = habit(config);
@@ -450,7 +456,7 @@ fn write_zero_silent_cases(config: &Config) -> Vec<Case> {
     };
     // The last look before it writes again is one that is evaluated.
     let glance = scrapes / 2;
-    let busy = (usual + scrapes * 2 + glance).next_multiple_of(STRIDE) + 1 - glance - usual;
+    let busy = (usual + scrapes * 2 + glance).next_multiple_of(stride(config)) + 1 - glance - usual;
     // With LSI the guest resets the controller after 40 s, and the drain blocks the main loop.
     let soon = (scrapes / 5).max(1);
     vec![
@@ -463,7 +469,7 @@ fn write_zero_silent_cases(config: &Config) -> Vec<Case> {
             "arriving from another host",
         ),
         never(works().then(scrapes / 2, IDLE).then(scrapes, WORKS), "frozen for a backup, less long than the window"),
-        never(works().then((scrapes / 2).min(SOME), UNSCRAPED).then(scrapes * 2, WORKS), "the exporter restarts"),
+        never(works().then((scrapes / 2).min(few), UNSCRAPED).then(scrapes * 2, WORKS), "the exporter restarts"),
         never(works().then(busy, BUSY).then(glance, IDLE).then(scrapes, WORKS), "its QMP is busy for a while"),
         never(
             works().then(2, KILLED).restarted().then(scrapes + scrapes / 4, IDLE).then(scrapes, WORKS),

@@ -74,7 +74,7 @@ pub(super) fn writes(config: &Config) -> Signal {
         records: vec![written(config), usually_written(config)],
         alerts: vec![write_zero(config)],
         cases: cases::writes(config),
-        test_stride: cases::STRIDE,
+        test_stride: cases::stride(config),
         columns: Vec::new(),
         graphs: vec![Graph {
             title: "Writes of VM disks",
