@@ -207,8 +207,9 @@ fn virtio_device<'p>(poll: &'p Poll, stats: &BlockStats, name: &str, detail: Opt
         let device = devices.iter().find(|device| device_id(&device.path) == Some(id));
         device.map(|device| device.path.as_str())
     };
-    if let Some(own) = devices.iter().find(|device| stats.qdev.as_deref() == Some(&device.path)) {
-        return Some(&own.path);
+    let id = stats.qdev.as_deref().and_then(device_id);
+    if let Some(own) = id.and_then(path) {
+        return Some(own);
     }
     if let Some(detail) = detail {
         return detail.controller_id.as_deref().and_then(path);
@@ -280,4 +281,190 @@ fn configured_controller(disk: &str, config: &ProxmoxConfig) -> Option<&'static 
 /// Proxmox starts the LSI controller by an alias (`qdev_alias_table` in QEMU's `system/qdev-monitor.c`).
 fn unaliased(model: &str) -> &str {
     if model == "lsi" { "lsi53c895a" } else { model }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Details, Disk, Limits, Tracker, name};
+    use flatline_qmp::{Block, BlockStats, Inserted, Poll, QueueStatus, Stats, VirtioDevice};
+    use flatline_sources::vm::{DiskDevice, proxmox};
+
+    const START: f64 = 1_000_000.0;
+
+    fn stats(id: &str, writes: u64) -> BlockStats {
+        let stats = Stats { wr_operations: Some(writes), ..Stats::default() };
+        BlockStats { device: format!("drive-{id}"), qdev: Some(id.to_owned()), node_name: None, stats }
+    }
+
+    fn path(device: &str) -> String {
+        format!("/machine/peripheral/{device}/virtio-backend")
+    }
+
+    /// A poll of disks with so many writes, and of virtio devices with (in flight, used index) each.
+    fn poll(disks: &[(&str, u64)], devices: &[(&str, u64, u16)]) -> Poll {
+        let device = |(id, ..): &(&str, u64, u16)| {
+            let name = if id.contains("scsi") { "virtio-scsi" } else { "virtio-blk" };
+            VirtioDevice { path: path(id), name: name.to_owned() }
+        };
+        Poll {
+            block_stats: Some(disks.iter().map(|(id, writes)| stats(id, *writes)).collect()),
+            virtio: Some(devices.iter().map(device).collect()),
+            queues: devices
+                .iter()
+                .map(|(id, inuse, used)| (path(id), vec![QueueStatus { inuse: *inuse, used_idx: Some(*used) }]))
+                .collect(),
+            ..Poll::default()
+        }
+    }
+
+    fn on(controller: &str, disks: &[&str]) -> Details {
+        let device = |id: &&str| DiskDevice {
+            id: Some((*id).to_owned()),
+            controller: Some("virtio-scsi-pci".to_owned()),
+            controller_id: Some(controller.to_owned()),
+            ..DiskDevice::default()
+        };
+        Details { devices: Some(disks.iter().map(device).collect()), proxmox: None }
+    }
+
+    fn seen(disks: &[Disk]) -> Vec<(Option<u64>, f64)> {
+        disks.iter().map(|disk| (disk.in_flight, disk.last_progress - START)).collect()
+    }
+
+    #[test]
+    fn a_disk_is_named_by_its_device_before_its_drive_and_node() {
+        let named = |qdev: Option<&str>, device: &str, node: Option<&str>| {
+            name(&BlockStats {
+                qdev: qdev.map(str::to_owned),
+                device: device.to_owned(),
+                node_name: node.map(str::to_owned),
+                stats: Stats::default(),
+            })
+        };
+        assert_eq!(named(Some("scsi0"), "drive-scsi0", Some("#block1")), "scsi0");
+        assert_eq!(named(Some("/machine/peripheral/virtio0/virtio-backend"), "drive-scsi0", None), "virtio0");
+        assert_eq!(named(Some("/machine/peripheral/ide2"), "", None), "ide2");
+        // QEMU numbers unattached devices anew at each start.
+        assert_eq!(named(Some("/machine/unattached/device[23]"), "ide1-cd0", None), "ide1-cd0");
+        assert_eq!(named(None, "drive-efidisk0", None), "efidisk0");
+        assert_eq!(named(None, "", Some("libvirt-1-format")), "libvirt-1-format");
+        assert_eq!(named(None, "", None), "unnamed");
+    }
+
+    #[test]
+    fn disks_of_one_name_are_told_apart() {
+        let (disks, left_out) =
+            Tracker::default().update(&poll(&[("a", 1), ("a", 2), ("a", 3)], &[]), &Details::default(), START);
+        assert_eq!(disks.iter().map(|disk| disk.name.as_str()).collect::<Vec<_>>(), ["a", "a#2", "a#3"]);
+        assert_eq!(left_out, 0);
+        let many: Vec<(&str, u64)> = (0..130).map(|n| ("b", n)).collect();
+        let (disks, left_out) = Tracker::default().update(&poll(&many, &[]), &Details::default(), START);
+        assert_eq!((disks.len(), left_out), (128, 2));
+    }
+
+    #[test]
+    fn progress_is_when_requests_were_last_completed_and_survives_a_restart_of_the_exporter() {
+        let mut tracker = Tracker::default();
+        let mut stalled = poll(&[("virtio0", 5)], &[("virtio0", 1, 5)]);
+        if let Some(disks) = stalled.block_stats.as_mut() {
+            disks[0].stats.idle_time_ns = Some(60_000_000_000);
+        }
+        let (disks, _) = tracker.update(&stalled, &Details::default(), START + 60.0);
+        assert_eq!(seen(&disks), [(Some(1), 0.0)]);
+        let (disks, _) = tracker.update(&stalled, &Details::default(), START + 75.0);
+        assert_eq!(seen(&disks), [(Some(1), 0.0)], "and stands still");
+        let (disks, _) =
+            tracker.update(&poll(&[("virtio0", 6)], &[("virtio0", 1, 6)]), &Details::default(), START + 90.0);
+        assert_eq!(seen(&disks), [(Some(1), 90.0)], "a slow disk is no dead one");
+        // QEMU was started anew: other counters are progress too.
+        let (disks, _) =
+            tracker.update(&poll(&[("virtio0", 0)], &[("virtio0", 0, 0)]), &Details::default(), START + 99.0);
+        assert_eq!(seen(&disks), [(Some(0), 99.0)]);
+    }
+
+    #[test]
+    fn a_request_the_block_layer_does_not_count_is_progress_on_a_queue_of_ones_own() {
+        let mut tracker = Tracker::default();
+        let details = on("virtioscsi0", &["scsi0"]);
+        tracker.update(&poll(&[("scsi0", 5)], &[("virtioscsi0", 1, 65_535)]), &details, START);
+        let (disks, _) = tracker.update(&poll(&[("scsi0", 5)], &[("virtioscsi0", 1, 0)]), &details, START + 15.0);
+        assert_eq!(seen(&disks), [(Some(1), 15.0)]);
+    }
+
+    #[test]
+    fn on_a_shared_controller_requests_have_an_owner_only_while_nothing_moves() {
+        let mut tracker = Tracker::default();
+        let details = on("scsihw0", &["scsi0", "scsi1"]);
+        let mut look = |writes, in_flight, used, at| {
+            let poll = poll(&[("scsi0", 5), ("scsi1", writes)], &[("scsihw0", in_flight, used)]);
+            seen(&tracker.update(&poll, &details, START + at).0)
+        };
+        assert_eq!(look(1, 0, 10, 0.0), [(Some(0), 0.0), (Some(0), 0.0)], "empty queues are everybody's");
+        // scsi1 is busy: whether scsi0 is idle or stuck can't be told.
+        assert_eq!(look(9, 3, 18, 15.0), [(None, 0.0), (None, 15.0)]);
+        // Now nothing gets through.
+        assert_eq!(look(9, 3, 18, 30.0), [(Some(3), 0.0), (Some(3), 15.0)]);
+    }
+
+    #[test]
+    fn at_the_first_look_a_shared_controller_says_nothing() {
+        let details = on("scsihw0", &["scsi0", "scsi1"]);
+        let first = poll(&[("scsi0", 5), ("scsi1", 1)], &[("scsihw0", 3, 18)]);
+        assert_eq!(seen(&Tracker::default().update(&first, &details, START).0), [(None, 0.0), (None, 0.0)]);
+    }
+
+    #[test]
+    fn without_a_command_line_proxmox_names_tell_the_controller() {
+        let (disks, _) = Tracker::default().update(
+            &poll(&[("scsi1", 1), ("scsi0", 1), ("ide2", 0)], &[("virtioscsi0", 7, 1), ("virtioscsi1", 8, 1)]),
+            &Details::default(),
+            START,
+        );
+        assert_eq!(disks.iter().map(|disk| disk.in_flight).collect::<Vec<_>>(), [Some(8), Some(7), None]);
+        let proxmox =
+            proxmox::parse(b"scsihw: virtio-scsi-single\nscsi0: local:vm-1-disk-0,iothread=1,aio=threads\nsata0: x\n");
+        let details = Details { devices: None, proxmox: Some(proxmox) };
+        let (disks, _) = Tracker::default().update(&poll(&[("scsi0", 1), ("sata0", 1)], &[]), &details, START);
+        let told: Vec<_> = disks.iter().map(|disk| [&*disk.controller, &*disk.iothread, &*disk.aio]).collect();
+        assert_eq!(told, [["virtio-scsi-pci", "yes", "threads"], ["ahci", "none", ""]]);
+    }
+
+    #[test]
+    fn an_lsi_disk_beside_a_virtio_controller_is_not_given_its_requests() {
+        let mut details = on("virtioscsi0", &["scsi0"]);
+        let lsi =
+            DiskDevice { id: Some("scsi5".to_owned()), controller: Some("lsi".to_owned()), ..DiskDevice::default() };
+        details.devices.as_mut().expect("known").push(lsi);
+        let (disks, _) =
+            Tracker::default().update(&poll(&[("scsi0", 1), ("scsi5", 1)], &[("virtioscsi0", 2, 1)]), &details, START);
+        assert_eq!(disks.iter().map(|disk| disk.in_flight).collect::<Vec<_>>(), [Some(2), None]);
+        assert_eq!(disks[1].controller, "lsi53c895a");
+    }
+
+    #[test]
+    fn limits_that_change_between_polls_are_counted_and_a_missing_answer_is_no_change() {
+        let mut tracker = Tracker::default();
+        let mut look = |bps: Option<u64>| {
+            let inserted = Inserted {
+                bps,
+                bps_rd: Some(0),
+                bps_wr: Some(0),
+                iops: Some(0),
+                iops_rd: Some(0),
+                iops_wr: Some(0),
+                drv: None,
+            };
+            let block = Block { device: "drive-scsi0".to_owned(), inserted: Some(inserted), ..Block::default() };
+            let poll = Poll { blocks: bps.map(|_| vec![block]), ..poll(&[("scsi0", 1)], &[]) };
+            let (disks, _) = tracker.update(&poll, &Details::default(), START);
+            (disks[0].limits, disks[0].throttle_changes)
+        };
+        let limit = |bps| Some(Limits { bytes: [bps, 0, 0], operations: [0; 3] });
+        assert_eq!(look(Some(60)), (limit(60), 0));
+        assert_eq!(look(Some(60)), (limit(60), 0));
+        assert_eq!(look(Some(1)), (limit(1), 1));
+        assert_eq!(look(None), (None, 1));
+        assert_eq!(look(Some(1)), (limit(1), 1));
+        assert_eq!(look(Some(0)), (limit(0), 2));
+    }
 }
