@@ -14,6 +14,8 @@
 //! | [`reply`] | the messages' content to values |
 //! | [`poll`](mod@poll) | one visit to one socket |
 
+mod lenient;
+
 pub mod message;
 pub mod poll;
 pub mod query;

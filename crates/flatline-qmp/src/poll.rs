@@ -242,7 +242,7 @@ struct Uncounted {
 
 impl Uncounted {
     fn questions(&self) -> impl Iterator<Item = Query> {
-        self.asked.clone().map(|queue| Query::VirtioQueueStatus { path: self.path.clone(), queue })
+        self.asked.clone().map(|queue| Query::VirtioQueueStatus { path: self.path.as_str().into(), queue })
     }
 
     /// Looks at the answers; `false` when there may be more queues, and those are to be asked about.
@@ -281,7 +281,7 @@ impl Memory {
             questions.push(Query::Virtio);
         }
         let queues = self.queues.iter().flat_map(|(path, queues)| queues.clone().map(move |queue| (path, queue)));
-        questions.extend(queues.map(|(path, queue)| Query::VirtioQueueStatus { path: path.clone(), queue }));
+        questions.extend(queues.map(|(path, queue)| Query::VirtioQueueStatus { path: path.as_str().into(), queue }));
         questions
     }
 
@@ -318,9 +318,10 @@ impl Memory {
             Query::Name => poll.name = serde_json::from_str(content).ok().and_then(|name: reply::Name| name.name),
             Query::BlockStats => poll.block_stats = reply::list(content).ok(),
             Query::Block => poll.blocks = reply::list(content).ok(),
+            Query::Iothreads => {}
             Query::Virtio => poll.virtio = reply::list(content).ok(),
             Query::VirtioQueueStatus { path, queue } => {
-                self.answers.insert((path.clone(), *queue), serde_json::from_str(content).ok());
+                self.answers.insert((path.to_string(), *queue), serde_json::from_str(content).ok());
             }
         }
     }
@@ -328,7 +329,7 @@ impl Memory {
     fn refused(&mut self, query: &Query) {
         match query {
             Query::Virtio => self.no_virtio = true,
-            Query::VirtioQueueStatus { path, queue } => drop(self.answers.insert((path.clone(), *queue), None)),
+            Query::VirtioQueueStatus { path, queue } => drop(self.answers.insert((path.to_string(), *queue), None)),
             _ => {}
         }
     }

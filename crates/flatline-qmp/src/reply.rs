@@ -223,3 +223,8 @@ pub struct QueueStatus {
     #[serde(default, deserialize_with = "index")]
     pub queue_index: Option<u16>,
 }
+
+/// Reads an answer; of a list, the entries that can be read.
+pub(crate) fn list<'a, T: Deserialize<'a>>(content: &'a str) -> serde_json::Result<Vec<T>> {
+    serde_json::from_str(content).map(|List(entries)| entries)
+}
