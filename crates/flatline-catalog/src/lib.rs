@@ -7,10 +7,12 @@
 
 mod family;
 
+pub mod crash_capture;
 pub mod exporter;
 pub mod kernel_faults;
 pub mod memcg;
 pub mod pressure;
+pub mod tasks;
 pub mod vm;
 pub mod watchdog;
 
@@ -21,8 +23,10 @@ pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("pressure", pressure::FAMILIES),
     ("memcg", memcg::FAMILIES),
     ("vm", vm::FAMILIES),
+    ("tasks", tasks::FAMILIES),
     ("watchdog", watchdog::FAMILIES),
     ("kernel_faults", kernel_faults::FAMILIES),
+    ("crash_capture", crash_capture::FAMILIES),
     ("exporter", exporter::FAMILIES),
 ];
 

@@ -14,6 +14,7 @@ mod probe;
 mod roots;
 
 pub mod boot_status;
+pub mod crash_capture;
 pub mod flat_keyed;
 pub mod kernel_faults;
 pub mod kernel_ring;
@@ -24,6 +25,7 @@ pub mod psi;
 pub mod read;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;
+pub mod tasks;
 pub mod value;
 pub mod vm;
 pub mod watchdog;

@@ -1,4 +1,4 @@
-//! Cgroup trees that look real, for tests, benches and measuring scripts.
+//! Cgroup trees and processes that look real, for tests, benches and measuring scripts.
 //!
 //! Every file's content was recorded in a memcg livelock on a Debian 6.1 guest.
 
@@ -66,6 +66,54 @@ pub fn write_tree(root: &Path, cgroups: usize) -> Result<Vec<PathBuf>, SourceErr
 pub fn write_cgroup(directory: &Path) -> Result<(), SourceError> {
     make_directory(directory)?;
     FILES.iter().try_for_each(|(name, content)| write_file(&directory.join(name), content))
+}
+
+/// What tells one made-up task from another.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// Its process.
+    pub pid: u32,
+    /// Itself; the process's number for the main thread.
+    pub tid: u32,
+    /// The letter of its state.
+    pub state: char,
+    /// The threads of its process.
+    pub threads: u32,
+    /// Its context switches.
+    pub switches: u64,
+    /// Where it waits.
+    pub wchan: &'a str,
+}
+
+impl Task<'_> {
+    /// A process of one thread that sleeps.
+    #[must_use]
+    pub const fn sleeping(pid: u32) -> Self {
+        Self { pid, tid: pid, state: 'S', threads: 1, switches: 7, wchan: "do_epoll_wait" }
+    }
+}
+
+/// Writes the files of a task below `procfs`.
+///
+/// # Errors
+/// When a directory or file can't be written; it names the path.
+pub fn write_task(procfs: &Path, task: Task<'_>) -> Result<(), SourceError> {
+    let Task { pid, tid, state, threads, switches, wchan } = task;
+    let process = procfs.join(pid.to_string());
+    let directory = if pid == tid { process } else { process.join(format!("task/{tid}")) };
+    make_directory(&directory)?;
+    let stat = format!(
+        "{tid} (hog) {state} 1 0 0 0 -1 4194304 56992 0 0 0 47 142 0 0 20 0 {threads} 0 3324 240951296 57037 \
+         18446744073709551615 4198400 4760785 140728020234320 0 0 0 0 6 0 1 0 0 17 0 0 0 0 0 0 4932824 4957232 \
+         265363456 140728020242352 140728020242374 140728020242374 140728020242416 0\n"
+    );
+    write_file(&directory.join("stat"), &stat)?;
+    let status = format!(
+        "Name:\thog\nUmask:\t0022\nState:\t{state}\nTgid:\t{pid}\nPid:\t{tid}\nThreads:\t{threads}\n\
+         voluntary_ctxt_switches:\t{switches}\nnonvoluntary_ctxt_switches:\t0\n"
+    );
+    write_file(&directory.join("status"), &status)?;
+    write_file(&directory.join("wchan"), wchan)
 }
 
 fn make_directory(path: &Path) -> Result<(), SourceError> {

@@ -66,7 +66,7 @@ impl State {
         }
     }
 
-    const fn of(letter: u8) -> Self {
+    pub(crate) const fn of(letter: u8) -> Self {
         match letter {
             b'R' => Self::Running,
             b'S' => Self::Sleeping,
