@@ -10,12 +10,16 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`query`] | the commands, to bytes |
-//! | [`message`] | lines from QEMU to messages, without I/O |
-//! | [`reply`] | the messages' content to values |
-//! | [`poll`](mod@poll) | one visit to one socket |
+//! | [`message`] | a line from QEMU to a message |
+//! | [`reply`] | a message's content to values |
+//! | [`conversation`] | a whole visit without I/O: bytes in, bytes and values out |
+//! | [`poll`](mod@poll) | the same over a socket |
 
 mod lenient;
+mod lines;
+mod memory;
 
+pub mod conversation;
 pub mod message;
 pub mod poll;
 pub mod query;
@@ -23,6 +27,9 @@ pub mod reply;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;
 
-pub use poll::{Memory, Poll, State, poll, poll_all};
+pub use conversation::{CommandError, Conversation};
+pub use lines::Limits;
+pub use memory::Memory;
+pub use poll::{Poll, State, poll, poll_all};
 pub use query::Query;
-pub use reply::{Block, BlockStats, Greeting, Inserted, QueueStatus, Stats, Status, Version, VirtioDevice};
+pub use reply::{Block, BlockStats, Greeting, Inserted, Iothread, QueueStatus, Stats, Status, Version, VirtioDevice};

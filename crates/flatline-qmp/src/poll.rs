@@ -1,31 +1,23 @@
 //! One visit to one monitor: connect, ask, leave.
 
-use crate::message::{self, Message};
-use crate::query::{Query, write_capabilities};
-use crate::reply::{self, Block, BlockStats, Greeting, QueueStatus, Status, VirtioDevice};
+use crate::conversation::{CommandError, Conversation};
+use crate::memory::Memory;
+use crate::reply::{Block, BlockStats, Greeting, Iothread, QueueStatus, Status, VirtioDevice};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::ops::Range;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
-/// The longest line that is read: `query-block` of a machine with hundreds of disks in long snapshot chains.
-pub const LONGEST_LINE: usize = 4 << 20;
-/// So much is read in one visit, events included.
-pub const MOST_BYTES: usize = 8 << 20;
-/// So many virtio devices are looked into, and so many queues of each.
-const MAX_DEVICES: usize = 64;
-const MAX_QUEUES: u16 = 64;
 /// Monitors that answered last time are visited so many at once: the deadline of each begins with its own visit.
 const AT_ONCE: usize = 128;
-/// Queues 0 and 1 of a SCSI controller carry control and events, no requests (virtio 1.1, section 5.6.2).
-const FIRST_SCSI_QUEUE: u16 = 2;
+/// The others, likewise. Each may take until its deadline, so more of them wait at the same time.
+const SILENT_AT_ONCE: usize = 512;
 
 /// What became of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,7 +72,7 @@ impl State {
 /// What a visit has brought. What was not answered, or not understood, is `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Poll {
-    /// How it ended: up when [`Query::Status`] and [`Query::BlockStats`] were answered.
+    /// How it ended: up when [`crate::Query::Status`] and [`crate::Query::BlockStats`] were answered.
     pub state: State,
     /// Why it is not up, with the socket's path.
     pub error: Option<String>,
@@ -88,20 +80,25 @@ pub struct Poll {
     pub peer_pid: Option<u32>,
     /// QEMU's greeting.
     pub greeting: Option<Greeting>,
-    /// How long the answer to [`Query::Status`] took, in seconds.
+    /// How long the answer to [`crate::Query::Status`] took, in seconds.
     pub reply_seconds: Option<f64>,
-    /// Answer to [`Query::Status`].
+    /// Answer to [`crate::Query::Status`].
     pub status: Option<Status>,
-    /// Answer to [`Query::Name`].
+    /// Answer to [`crate::Query::Name`].
     pub name: Option<String>,
-    /// Answer to [`Query::BlockStats`].
+    /// Answer to [`crate::Query::BlockStats`].
     pub block_stats: Option<Vec<BlockStats>>,
-    /// Answer to [`Query::Block`].
+    /// Answer to [`crate::Query::Block`].
     pub blocks: Option<Vec<Block>>,
-    /// Answer to [`Query::Virtio`].
+    /// Answer to [`crate::Query::Iothreads`].
+    pub iothreads: Option<Vec<Iothread>>,
+    /// Answer to [`crate::Query::Virtio`].
     pub virtio: Option<Vec<VirtioDevice>>,
     /// The request queues of each block and SCSI device all of whose queues answered, by path.
     pub queues: BTreeMap<String, Vec<QueueStatus>>,
+    /// What was answered and brought no value. A command this QEMU does not know is reported once, at the visit that
+    /// found out, and not sent again.
+    pub failed: Vec<CommandError>,
 }
 
 impl Default for Poll {
@@ -116,37 +113,25 @@ impl Default for Poll {
             name: None,
             block_stats: None,
             blocks: None,
+            iothreads: None,
             virtio: None,
             queues: BTreeMap::new(),
+            failed: Vec::new(),
         }
     }
 }
 
-/// What is remembered of a QEMU from visit to visit, so that one batch of questions is enough.
-#[derive(Debug, Clone, Default)]
-pub struct Memory {
-    /// The QEMU it is about.
-    peer: (Option<u32>, Option<Greeting>),
-    /// Whether it answered.
-    up: bool,
-    /// It does not know `x-query-virtio`.
-    no_virtio: bool,
-    /// The request queues of its devices.
-    queues: BTreeMap<String, Range<u16>>,
-    /// The queues' answers of the visit in progress; `None` for a queue that does not exist.
-    answers: BTreeMap<(String, u16), Option<QueueStatus>>,
-    buffer: Vec<u8>,
-}
-
-/// Visits a monitor, for no longer than `patience`.
+/// Visits a monitor, for no longer than `patience`; after that nothing more is sent to it.
 pub async fn poll(socket: &Path, memory: &mut Memory, patience: Duration) -> Poll {
-    let mut poll = Poll::default();
-    let ended = visit(socket, memory, Instant::now() + patience, &mut poll).await;
+    let (mut poll, ended) = visit(socket, memory, Instant::now() + patience).await;
     let answered = poll.status.is_some() && poll.block_stats.is_some();
     match ended {
         // What is optional may be late without making the machine look dead.
         Ok(()) | Err(End::Late) if answered => poll.state = State::Up,
-        Ok(()) => poll.fail(socket, State::Error, "its answers to query-status and query-blockstats make no sense"),
+        Ok(()) => {
+            let failed: Vec<String> = poll.failed.iter().map(CommandError::to_string).collect();
+            poll.fail(socket, State::Error, &format!("its answers make no sense: {}", failed.join("; ")));
+        }
         Err(End::Late) if poll.greeting.is_none() => poll.fail(socket, State::NoGreeting, "no greeting in time"),
         Err(End::Late) => poll.fail(socket, State::NoReply, "a greeting, then no answer in time"),
         Err(End::Connect(error)) => poll.fail(socket, state_of(&error), &error.to_string()),
@@ -157,17 +142,17 @@ pub async fn poll(socket: &Path, memory: &mut Memory, patience: Duration) -> Pol
 }
 
 /// Visits many monitors at once, each for no longer than `patience`. The answers come in the order of the sockets.
-/// Who did not answer the last time is visited beside the others, so that many silent ones delay nobody.
+/// Who did not answer the last time is visited beside the others, so that silent ones do not delay them.
 pub async fn poll_all(sockets: Vec<(PathBuf, Memory)>, patience: Duration) -> Vec<(Poll, Memory)> {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let (up, silent) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(SILENT_AT_ONCE)));
     let mut visits = JoinSet::new();
     let mut polls: Vec<(Poll, Memory)> = Vec::new();
     polls.resize_with(sockets.len(), Default::default);
     for (number, (socket, mut memory)) in sockets.into_iter().enumerate() {
-        let turns = Arc::clone(&turns);
+        let turns = Arc::clone(if memory.up { &up } else { &silent });
         visits.spawn(async move {
             // The semaphore is never closed, so there is a permit for whoever waits.
-            let _turn = if memory.up { turns.acquire_owned().await.ok() } else { None };
+            let _turn = turns.acquire_owned().await;
             let poll = poll(&socket, &mut memory, patience).await;
             (number, poll, memory)
         });
@@ -182,7 +167,7 @@ pub async fn poll_all(sockets: Vec<(PathBuf, Memory)>, patience: Duration) -> Ve
 
 /// Why a visit ended before everything was answered.
 enum End {
-    Connect(std::io::Error),
+    Connect(io::Error),
     Late,
     Broken(String),
 }
@@ -194,7 +179,7 @@ impl Poll {
     }
 }
 
-fn state_of(error: &std::io::Error) -> State {
+fn state_of(error: &io::Error) -> State {
     match error.kind() {
         ErrorKind::NotFound => State::Absent,
         ErrorKind::ConnectionRefused => State::Refused,
@@ -204,265 +189,45 @@ fn state_of(error: &std::io::Error) -> State {
     }
 }
 
-async fn visit(socket: &Path, memory: &mut Memory, deadline: Instant, poll: &mut Poll) -> Result<(), End> {
+async fn visit(socket: &Path, memory: &mut Memory, deadline: Instant) -> (Poll, Result<(), End>) {
     let stream = match timeout_at(deadline.into(), UnixStream::connect(socket)).await {
-        Ok(connected) => connected.map_err(End::Connect)?,
-        Err(_) => return Err(End::Late),
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return (Poll::default(), Err(End::Connect(error))),
+        Err(_) => return (Poll::default(), Err(End::Late)),
     };
-    poll.peer_pid = stream.peer_cred().ok().and_then(|peer| peer.pid()?.try_into().ok());
-    let mut connection = Connection::new(stream, deadline, std::mem::take(&mut memory.buffer));
-    let ended = converse(&mut connection, memory, poll).await;
-    memory.buffer = connection.into_buffer();
-    ended
+    let peer_pid = stream.peer_cred().ok().and_then(|peer| peer.pid()?.try_into().ok());
+    let mut conversation = Conversation::new(memory, peer_pid);
+    let ended = timeout_at(deadline.into(), converse(&stream, &mut conversation, deadline)).await;
+    (conversation.end(), ended.unwrap_or(Err(End::Late)))
 }
 
-async fn converse(connection: &mut Connection, memory: &mut Memory, poll: &mut Poll) -> Result<(), End> {
-    poll.greeting = Some(connection.greeting().await?);
-    memory.meet((poll.peer_pid, poll.greeting.clone()));
-    let mut batch = Batch::new(memory.first_questions());
-    batch.negotiate = true;
-    connection.ask(&batch, memory, poll).await?;
-    // What is new is counted: QEMU refuses the first queue a device does not have.
-    let mut uncounted = memory.uncounted(poll.virtio.as_deref().unwrap_or_default());
-    while !uncounted.is_empty() {
-        let questions = uncounted.iter().flat_map(Uncounted::questions).collect();
-        connection.ask(&Batch::new(questions), memory, poll).await?;
-        uncounted.retain_mut(|device| !device.counted(memory));
-    }
-    poll.queues = memory.complete_queues();
-    Ok(())
-}
-
-/// A device whose queues are being counted.
-struct Uncounted {
-    path: String,
-    first: u16,
-    asked: Range<u16>,
-}
-
-impl Uncounted {
-    fn questions(&self) -> impl Iterator<Item = Query> {
-        self.asked.clone().map(|queue| Query::VirtioQueueStatus { path: self.path.as_str().into(), queue })
-    }
-
-    /// Looks at the answers; `false` when there may be more queues, and those are to be asked about.
-    fn counted(&mut self, memory: &mut Memory) -> bool {
-        let answer = |queue: &u16| memory.answers.get(&(self.path.clone(), *queue)).copied();
-        let Some(end) = self.asked.clone().find(|queue| !matches!(answer(queue), Some(Some(_)))) else {
-            self.asked = self.asked.end..self.asked.end * 2;
-            return self.asked.start - self.first >= MAX_QUEUES;
-        };
-        // Refused, not unanswered: that is the end.
-        if answer(&end).is_some() && end > self.first {
-            memory.queues.insert(self.path.clone(), self.first..end);
-        }
-        true
-    }
-}
-
-impl Memory {
-    /// Bytes held for the next visit.
-    #[must_use]
-    pub fn buffered(&self) -> usize {
-        self.buffer.capacity()
-    }
-
-    /// Forgets everything when another QEMU answers.
-    fn meet(&mut self, peer: (Option<u32>, Option<Greeting>)) {
-        self.answers.clear();
-        if self.peer != peer {
-            *self = Self { peer, up: self.up, ..Self::default() };
-        }
-    }
-
-    fn first_questions(&self) -> Vec<Query> {
-        let mut questions = vec![Query::Status, Query::Name, Query::BlockStats, Query::Block];
-        if !self.no_virtio {
-            questions.push(Query::Virtio);
-        }
-        let queues = self.queues.iter().flat_map(|(path, queues)| queues.clone().map(move |queue| (path, queue)));
-        questions.extend(queues.map(|(path, queue)| Query::VirtioQueueStatus { path: path.as_str().into(), queue }));
-        questions
-    }
-
-    /// The devices with requests that are new; those that are gone are forgotten.
-    fn uncounted(&mut self, devices: &[VirtioDevice]) -> Vec<Uncounted> {
-        self.queues.retain(|path, _| devices.iter().any(|device| device.path == *path));
-        let new = |device: &VirtioDevice| {
-            let first = match device.name.as_str() {
-                "virtio-blk" => 0,
-                "virtio-scsi" => FIRST_SCSI_QUEUE,
-                _ => return None,
-            };
-            let unknown = !self.queues.contains_key(&device.path);
-            unknown.then(|| Uncounted { path: device.path.clone(), first, asked: first..first + 4 })
-        };
-        devices.iter().filter_map(new).take(MAX_DEVICES.saturating_sub(self.queues.len())).collect()
-    }
-
-    /// The queues of every device all of whose queues answered; one that has fewer now is counted anew next time.
-    fn complete_queues(&mut self) -> BTreeMap<String, Vec<QueueStatus>> {
-        let answers = std::mem::take(&mut self.answers);
-        let answer = |path: &String, queue: u16| answers.get(&(path.clone(), queue)).copied().flatten();
-        self.queues.retain(|path, queues| queues.clone().all(|queue| answer(path, queue).is_some()));
-        let status = |(path, queues): (&String, &Range<u16>)| {
-            (path.clone(), queues.clone().filter_map(|queue| answer(path, queue)).collect())
-        };
-        self.queues.iter().map(status).collect()
-    }
-
-    /// Puts an answer where it belongs; one that can't be understood is none.
-    fn take(&mut self, query: &Query, content: &str, poll: &mut Poll) {
-        match query {
-            Query::Status => poll.status = serde_json::from_str(content).ok(),
-            Query::Name => poll.name = serde_json::from_str(content).ok().and_then(|name: reply::Name| name.name),
-            Query::BlockStats => poll.block_stats = reply::list(content).ok(),
-            Query::Block => poll.blocks = reply::list(content).ok(),
-            Query::Iothreads => {}
-            Query::Virtio => poll.virtio = reply::list(content).ok(),
-            Query::VirtioQueueStatus { path, queue } => {
-                self.answers.insert((path.to_string(), *queue), serde_json::from_str(content).ok());
+/// Reads and writes as either is possible: who writes everything first may wait for a peer that waits to be read.
+async fn converse(stream: &UnixStream, conversation: &mut Conversation<'_>, deadline: Instant) -> Result<(), End> {
+    let broken = |error: io::Error| End::Broken(error.to_string());
+    loop {
+        let writing = if conversation.outgoing().is_empty() { Interest::READABLE } else { Interest::WRITABLE };
+        stream.ready(Interest::READABLE | writing).await.map_err(broken)?;
+        match stream.try_read_buf(conversation.room()) {
+            Ok(0) => return Err(End::Broken("it closed the connection".to_owned())),
+            Ok(_) => {
+                let now = Instant::now();
+                if conversation.digest(now).map_err(|error| End::Broken(error.to_string()))? {
+                    return Ok(());
+                }
+                // Whoever has always something to say is never waited for, so the deadline has to be looked at.
+                if now >= deadline {
+                    return Err(End::Late);
+                }
             }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(broken(error)),
         }
-    }
-
-    fn refused(&mut self, query: &Query) {
-        match query {
-            Query::Virtio => self.no_virtio = true,
-            Query::VirtioQueueStatus { path, queue } => drop(self.answers.insert((path.to_string(), *queue), None)),
-            _ => {}
-        }
-    }
-}
-
-/// Questions that are sent in one go. A question's id is its place, the negotiation's is behind the last.
-struct Batch {
-    questions: Vec<Query>,
-    negotiate: bool,
-}
-
-impl Batch {
-    fn new(questions: Vec<Query>) -> Self {
-        Self { questions, negotiate: false }
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        if self.negotiate {
-            write_capabilities(self.questions.len(), &mut bytes);
-        }
-        self.questions.iter().enumerate().for_each(|(id, question)| question.write(id, &mut bytes));
-        bytes
-    }
-}
-
-/// A connection, and what has come over it and not been looked at.
-struct Connection {
-    stream: UnixStream,
-    deadline: Instant,
-    buffer: Vec<u8>,
-    /// Up to where `buffer` has been looked at.
-    seen: usize,
-    received: usize,
-}
-
-impl Connection {
-    /// Kept between visits: the answers of a machine with a few disks.
-    const KEEP: usize = 64 << 10;
-
-    fn new(stream: UnixStream, deadline: Instant, mut buffer: Vec<u8>) -> Self {
-        buffer.clear();
-        Self { stream, deadline, buffer, seen: 0, received: 0 }
-    }
-
-    fn into_buffer(mut self) -> Vec<u8> {
-        self.buffer.clear();
-        self.buffer.shrink_to(Self::KEEP);
-        self.buffer
-    }
-
-    async fn greeting(&mut self) -> Result<Greeting, End> {
-        let line = self.line().await?;
-        match message::parse(&self.buffer[line]) {
-            Ok(Message::Greeting(content)) => Ok(Greeting::parse(content)),
-            Ok(_) => Err(End::Broken("its first line is no greeting".to_owned())),
-            Err(error) => Err(End::Broken(error.to_string())),
-        }
-    }
-
-    /// Sends the questions and takes the answers in any order, until each has one.
-    async fn ask(&mut self, batch: &Batch, memory: &mut Memory, poll: &mut Poll) -> Result<(), End> {
-        let sent = Instant::now();
-        self.send(&batch.to_bytes()).await?;
-        let mut open = vec![true; batch.questions.len() + usize::from(batch.negotiate)];
-        while open.contains(&true) {
-            let line = self.line().await?;
-            let message = message::parse(&self.buffer[line]).map_err(|error| End::Broken(error.to_string()))?;
-            let id = match &message {
-                Message::Return { id, .. } => *id,
-                Message::Error { id: None, description, .. } => return Err(End::Broken(description.clone())),
-                Message::Error { id, .. } => *id,
-                Message::Greeting(_) | Message::Event => None,
-            };
-            // Only the first answer to a question counts, and none that nobody asked for.
-            let Some(id) = id.filter(|id| open.get(*id) == Some(&true)) else { continue };
-            open[id] = false;
-            let Some(question) = batch.questions.get(id) else { continue };
-            match message {
-                Message::Return { value, .. } => memory.take(question, value, poll),
-                _ => memory.refused(question),
+        if !conversation.outgoing().is_empty() {
+            match stream.try_write(conversation.outgoing()) {
+                Ok(sent) => conversation.sent(sent),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(broken(error)),
             }
-            if *question == Query::Status {
-                poll.reply_seconds = Some(sent.elapsed().as_secs_f64());
-            }
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
-        match timeout_at(self.deadline.into(), self.stream.write_all(bytes)).await {
-            Ok(written) => written.map_err(|error| End::Broken(error.to_string())),
-            Err(_) => Err(End::Late),
-        }
-    }
-
-    /// The next line, without its line break.
-    async fn line(&mut self) -> Result<Range<usize>, End> {
-        let mut searched = self.seen;
-        loop {
-            if let Some(length) = memchr::memchr(b'\n', &self.buffer[searched..]) {
-                let line = self.seen..searched + length;
-                self.seen = line.end + 1;
-                return Ok(line);
-            }
-            // What has been looked at makes room.
-            self.buffer.drain(..self.seen);
-            self.seen = 0;
-            searched = self.buffer.len();
-            self.receive().await?;
-        }
-    }
-
-    async fn receive(&mut self) -> Result<(), End> {
-        if self.buffer.len() > LONGEST_LINE {
-            return Err(End::Broken(format!("a line of more than {LONGEST_LINE} bytes")));
-        }
-        if self.received > MOST_BYTES {
-            return Err(End::Broken(format!("more than {MOST_BYTES} bytes")));
-        }
-        // Whoever has always something to say is never waited for, so the deadline has to be looked at.
-        if Instant::now() >= self.deadline {
-            return Err(End::Late);
-        }
-        self.buffer.reserve(16 << 10);
-        match timeout_at(self.deadline.into(), self.stream.read_buf(&mut self.buffer)).await {
-            Ok(Ok(0)) => Err(End::Broken("it closed the connection".to_owned())),
-            Ok(Ok(received)) => {
-                self.received += received;
-                Ok(())
-            }
-            Ok(Err(error)) => Err(End::Broken(error.to_string())),
-            Err(_) => Err(End::Late),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Every field is optional: versions, drivers and vhost leave some out, and one field of another type than expected
 //! must not cost the others. Unknown fields are skipped.
 
-use crate::lenient::{List, flag, index, number, object, text, text_or_empty};
+pub(crate) use crate::lenient::List;
+use crate::lenient::{flag, index, number, object, text, text_or_empty};
 use serde::Deserialize;
 use std::fmt;
 
@@ -222,9 +223,4 @@ pub struct QueueStatus {
     /// The queue, as QEMU repeats it.
     #[serde(default, deserialize_with = "index")]
     pub queue_index: Option<u16>,
-}
-
-/// Reads an answer; of a list, the entries that can be read.
-pub(crate) fn list<'a, T: Deserialize<'a>>(content: &'a str) -> serde_json::Result<Vec<T>> {
-    serde_json::from_str(content).map(|List(entries)| entries)
 }

@@ -174,8 +174,6 @@ fn a_flood_and_a_line_without_end_are_cut_off() {
     lab.machine("long", Behaviour::LongLine(100 << 20));
     let long = lab.runtime.block_on(poll(&lab.socket("long"), &mut memory, PATIENCE));
     assert_fails(&long, State::Error, "a line of more than");
-    // What was needed for it is not kept.
-    assert!(memory.buffered() <= 64 << 10, "{}", memory.buffered());
 }
 
 #[test]
