@@ -50,6 +50,15 @@ pub struct Settings {
     pub disabled: Vec<(&'static Descriptor, String)>,
     /// All parsed flags, for the collectors' own.
     pub flags: ArgMatches,
+    /// What to do instead of serving metrics.
+    pub task: Option<Task>,
+}
+
+/// What the program can do besides serving metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Classify log lines from standard input.
+    Classify,
 }
 
 /// Why the exporter does not start.
@@ -150,8 +159,12 @@ pub fn command() -> Command {
     for descriptor in collectors::ALL {
         command = command.args(switch_owned(collector_flag(descriptor), descriptor.help)).args((descriptor.flags)());
     }
-    command.mut_args(with_environment)
+    command.mut_args(with_environment).subcommand(Command::new(CLASSIFY).about(
+        "Read log lines as JSON objects (line, source, facility, priority, ident) and write each back with its kind",
+    ))
 }
+
+const CLASSIFY: &str = "classify";
 
 fn web_flags() -> Vec<Arg> {
     let mut flags = vec![
@@ -288,6 +301,7 @@ fn settings(matches: ArgMatches) -> Settings {
         },
         enabled,
         disabled,
+        task: matches.subcommand_name().and_then(|name| (name == CLASSIFY).then_some(Task::Classify)),
         flags: matches,
     }
 }

@@ -3,6 +3,7 @@
 //! [`cli`] reads the settings, [`scheduler`] runs one thread per collector, [`collectors`] holds one file
 //! per signal, [`exposition`] turns readings into bytes and [`http`] serves them. `ARCHITECTURE.md` is the map.
 
+mod classify;
 pub mod cli;
 pub mod collector;
 pub mod collectors;
@@ -46,6 +47,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(cli::Error::Flags(error)) => error.exit(),
         Err(error) => return refuse(&error.to_string()),
     };
+    if let Some(task) = settings.task {
+        return match task {
+            cli::Task::Classify => classify::run(std::io::stdin().lock(), std::io::stdout().lock()),
+        };
+    }
     let locked = if settings.lock_memory { runtime::lock_memory() } else { Err("--no-runtime.lock-memory".to_owned()) };
     let log = logging::init(settings.log_level, settings.log_format);
     if let Err(reason) = &locked {

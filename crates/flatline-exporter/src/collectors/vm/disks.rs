@@ -311,7 +311,17 @@ mod tests {
             virtio: Some(devices.iter().map(device).collect()),
             queues: devices
                 .iter()
-                .map(|(id, inuse, used)| (path(id), vec![QueueStatus { inuse: *inuse, used_idx: Some(*used) }]))
+                .map(|(id, inuse, used)| {
+                    (
+                        path(id),
+                        vec![QueueStatus {
+                            inuse: *inuse,
+                            used_idx: Some(*used),
+                            last_avail_idx: None,
+                            queue_index: None,
+                        }],
+                    )
+                })
                 .collect(),
             ..Poll::default()
         }
@@ -452,7 +462,7 @@ mod tests {
                 iops: Some(0),
                 iops_rd: Some(0),
                 iops_wr: Some(0),
-                drv: None,
+                ..Inserted::default()
             };
             let block = Block { device: "drive-scsi0".to_owned(), inserted: Some(inserted), ..Block::default() };
             let poll = Poll { blocks: bps.map(|_| vec![block]), ..poll(&[("scsi0", 1)], &[]) };
