@@ -152,7 +152,7 @@ impl Set {
         let input = Input::new(text).anchored(Anchored::Yes);
         // The search cannot fail: no byte quits it, and a full cache is cleared and filled anew.
         let found = self.automaton.try_search_fwd(&mut self.caches.get(), &input).ok()??;
-        self.rules.get(found.pattern().as_usize())?.event(text)
+        self.rules.get(found.pattern().as_usize())?.event(text, found.offset())
     }
 }
 
@@ -168,7 +168,7 @@ impl Rule {
         let failed = |reason| TableError { kind: pattern.kind.map_or("none", Kind::name), reason };
         let regex = Regex::builder()
             .syntax(bytes_only())
-            .configure(Regex::config().utf8_empty(false).hybrid(false).dfa(false))
+            .configure(Regex::config().utf8_empty(false).hybrid(false).dfa(false).onepass(false))
             .build(expression)
             .map_err(|error| failed(error.to_string()))?;
         let names = regex
@@ -184,14 +184,15 @@ impl Rule {
         Ok(Rule { pattern, groups, names })
     }
 
-    fn event<'a>(&self, text: &'a str) -> Option<Event<'a>> {
+    /// `end` is where the match ends: what follows need not be searched again.
+    fn event<'a>(&self, text: &'a str, end: usize) -> Option<Event<'a>> {
         let mut event = Event { kind: self.pattern.kind?, labels: Labels::default(), count: 1 };
         for (name, value) in self.pattern.fixed {
             event.labels.push(name, value);
         }
         let Some(regex) = &self.groups else { return Some(event) };
         let mut captures = regex.create_captures();
-        regex.search_captures(&Input::new(text).anchored(Anchored::Yes), &mut captures);
+        regex.search_captures(&Input::new(text).range(..end).anchored(Anchored::Yes), &mut captures);
         for (index, name) in &self.names {
             let value = captures.get_group(*index).and_then(|span| text.get(span.range()));
             match value {

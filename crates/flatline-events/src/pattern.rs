@@ -116,17 +116,23 @@ const FRAGMENTS: &[(&str, &str)] = &[
         "{AMDGPU}",
         r"(?:amdgpu (?P<device>{BDF}): )?(?:amdgpu: |\[powerplay\] |\[drm(?::[^\[\] ]+(?: \[[\w-]+\])?)?\] |\*ERROR\* )*",
     ),
-    ("{NETDEV}", r"(?:(?P<driver>[\w.-]+) \S+ )?(?P<iface>{IFACE})(?: \(\w[\w ]*\))?: "),
+    // netdev_printk: driver, bus id, interface, and its state if it is not registered. Some drivers say both again.
+    ("{NETDEV}", r"(?P<driver>[\w.-]+) \S*[^\s:] (?P<iface>{IFACE})(?: \(\w[\w ]*\))?: (?:[\w-]+: (?:{IFACE} )?)?"),
+    // A driver that prints the interface itself.
+    ("{BARE}", r"(?:(?P<driver>[\w-]+): )?(?P<iface>{IFACE})(?:: (?:NIC )?| NIC )"),
     ("{BDF}", r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"),
     // TASK_COMM_LEN less its zero byte, and one for good measure; any byte but zero may be in it.
     ("{COMM}", r"(?s:.){1,16}"),
-    ("{DISK}", r"[\w!/.:+-]{1,64}?"),
+    ("{DISK}", r"[\w!/.:+-]+?"),
     // A Go program's own time stamp and the name of the component.
-    ("{GO}", r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )?(?:[\w.-]{1,32}: )*"),
+    ("{GO}", r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )?(?:[\w.-]+: )*"),
     // `script: line 3: ` of bash, `sh: 1: ` of dash.
-    ("{SHELL}", r"(?:[^\s:]{1,255}: )?(?:(?:line )?\d+: )?"),
+    ("{SHELL}", r"(?:[^\s:]+: )?(?:(?:line )?\d+: )?"),
+    ("{LINK}", r"(?:Copper |SerDes |Device )?[Ll]ink (?:is )?"),
+    ("{DOWN}", r"(?:[Dd]own|DOWN)\.?$"),
+    ("{UP}", r"(?:[Uu]p|UP)(?:\.?$|,? ?(?:- |at |at ANed: |Speed is )?[(<]?(?:[\d.]+|Unknown) ?[MG/])"),
     ("{HCTL}", r"\d+:\d+:\d+:\d+"),
-    ("{IFACE}", r"[^\s:/]{1,15}"),
+    ("{IFACE}", r"[\w.@+-]+"),
 ];
 
 /// The regular expression of a pattern: anchored, without Unicode classes, fragments filled in.

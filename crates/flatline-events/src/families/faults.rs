@@ -5,7 +5,10 @@ use crate::pattern::{Pattern, kernel};
 
 pub(crate) const PATTERNS: &[Pattern] = &[
     // arch/x86/mm/fault.c show_signal_msg
-    kernel(Segfault, r"{COMM}\[\d+\]: segfault at [0-9a-f]+ (?:ip|rip)[ :]"),
+    kernel(
+        Segfault,
+        r"{COMM}\[\d+\]: segfault at [0-9a-f]+ r?ip[ :][0-9a-f]+ r?sp[ :][0-9a-f]+ error[ :]\d+(?: in [^\n]*\[[0-9a-f,+]+\])?(?: likely on CPU \d+ \(core \d+, socket \d+\))?\s*$",
+    ),
     // arch/powerpc/kernel/traps.c show_signal_msg
     kernel(Segfault, r"{COMM}\[\d+\]: segfault \(11\) at [0-9a-f]+ nip "),
     // kernel/panic.c. The reason is a class: the message itself may hold addresses and names.
@@ -33,13 +36,13 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // number come configuration words only, which keeps out a process that calls itself `Oops [#1]`.
     kernel(
         KernelBugOrOops,
-        r"(?:Oops|Internal error|[Kk]ernel BUG|Kernel bug detected|Kernel unaligned|Kernel ade access|general protection fault|divide error|invalid opcode|stack segment|double fault|int3|bounds|alignment (?:check|exception)|simd exception|debug|overflow|invalid TSS|segment not present|device not available|control protection fault|unexpected #\w+|bad stack|illegal operation|operation exception|privileged operation|addressing exception|specification exception|data exception|protection exception|translation exception|monitor event|fixpoint divide exception|SError|synchronous external abort|Machine check|Fault|Reserved instruction|Break instruction)[^\n\[]{0,160}\[#\d+\](?::| [A-Za-z0-9_=() -]*)?\s*$",
+        r"(?:Oops|Internal error|[Kk]ernel BUG|Kernel bug detected|Kernel unaligned|Kernel ade access|general protection fault|divide error|invalid opcode|stack segment|double fault|int3|bounds|alignment (?:check|exception)|simd exception|debug|overflow|invalid TSS|segment not present|device not available|control protection fault|unexpected #\w+|bad stack|illegal operation|operation exception|privileged operation|addressing exception|specification exception|data exception|protection exception|translation exception|monitor event|fixpoint divide exception|SError|synchronous external abort|Machine check|Fault|Reserved instruction|Break instruction)[^\n\[]*\[#\d+\](?::| +[A-Z][A-Z0-9_=]*(?:\([a-z]+\))?)*\s*$",
     )
     .with(&[("phase", "die")]),
     // mm/kasan, mm/kfence, kernel/kcsan, mm/kmsan, mm/slub.c, kernel/sched, kernel/locking, kernel/workqueue.c
     kernel(
         KernelBugOrOops,
-        r"BUG: (?:KASAN: |KFENCE: |KMSAN: |KCSAN: |scheduling while atomic: |sleeping function called from |spinlock |rwlock |rtmutex |mutex |using (?:smp_processor_id|__this_cpu_\w+)\(\) in preemptible |assuming (?:atomic|non migratable|preempt)|workqueue leaked |[Ii]nvalid wait context)",
+        r"BUG: (?:(?:KASAN|KFENCE|KMSAN|KCSAN): [\w: -]+ (?:in|on|at) |scheduling while atomic: |sleeping function called from |spinlock (?:bad magic|already unlocked|wrong owner|wrong CPU|recursion|cpu recursion|trylock failure|lockup)|rwlock (?:bad magic|wrong CPU|recursion|trylock failure|lockup|cpu recursion)|using (?:smp_processor_id|__this_cpu_\w+)\(\) in preemptible |assuming (?:atomic|non migratable) context|workqueue leaked |[Ii]nvalid wait context)",
     )
     .with(&[("phase", "report")]),
     kernel(KernelBugOrOops, r"BUG [\w.:-]+ ?(?:\([^()]*\))?: (?:Redzone|Right Redzone|Left Redzone|Poison|Object|Freelist|Freechain|Padding|Slab|Wrong object|Objects remaining|Invalid)")
@@ -47,7 +50,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // kernel/panic.c __warn; since 6.17 the location comes first, after the condition if it is known.
     kernel(KernelWarning, r"WARNING: CPU: \d+ PID: \d+ at (?P<file>[\w./+-]+):\d+"),
     kernel(KernelWarning, r"WARNING: CPU: \d+ PID: \d+ at "),
-    kernel(KernelWarning, r"WARNING: (?:\[[^\n]{1,200}\] )?(?P<file>[\w./+-]+):\d+ at [^\s,]+(?: \[\w+\])?, CPU#\d+: "),
+    kernel(KernelWarning, r"WARNING: (?:\[[^\n]+?\] )?(?P<file>[\w./+-]+):\d+ at [^\s,]+(?: \[\w+\])?, CPU#\d+: "),
     kernel(KernelWarning, r"WARNING: at (?P<file>[\w./+-]+):\d+ "),
     // kernel/locking/lockdep.c
     kernel(

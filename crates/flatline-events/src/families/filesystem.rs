@@ -48,13 +48,13 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // fs/jbd2/journal.c, fs/jbd
     kernel(FilesystemError, r"Aborting journal on device (?P<device>{DISK})(?:-\d+)?\.").with(&[("fs", "jbd2")]),
     // fs/xfs
-    kernel(FilesystemError, r"XFS \((?P<device>{DISK})\): [^\n]{0,200}Shutting down filesystem")
+    kernel(FilesystemError, r"XFS \((?P<device>{DISK})\): [^\n]*?Shutting down filesystem")
         .with(&[("fs", "XFS"), ("phase", "shutdown")]),
     kernel(FilesystemError, r"XFS \((?P<device>{DISK})\): Filesystem has been shut down due to log error")
         .with(&[("fs", "XFS"), ("phase", "shutdown")]),
     kernel(
         FilesystemError,
-        r"XFS \((?P<device>{DISK})\): (?:Corruption |Metadata (?:corruption|CRC error) detected|[Mm]etadata I/O error|Internal error |log I/O error|writeback error on |xfs_do_force_shutdown.{0,40}corruption)",
+        r"XFS \((?P<device>{DISK})\): (?:Corruption |Metadata (?:corruption|CRC error) detected|[Mm]etadata I/O error|Internal error |log I/O error|writeback error on |xfs_do_force_shutdown[^\n]*?corruption)",
     )
     .with(&[("fs", "XFS")]),
     // fs/btrfs
@@ -84,13 +84,13 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // fs/smb/client/connect.c, smb2pdu.c (fs/cifs before 6.x)
     kernel(
         CifsNotResponding,
-        r"CIFS:? VFS: (?:Server |\\\\)?(?P<server>\S{1,255}) has not responded in \d+ seconds\. Reconnecting",
+        r"CIFS:? VFS: (?:Server |\\\\)?(?P<server>\S+) has not responded in \d+ seconds\. Reconnecting",
     ),
-    kernel(CifsReconnectFailed, r"CIFS:? VFS: (?:\\\\\S{1,255} )?reconnect tcon failed rc = (?P<rc>-?\d+)"),
+    kernel(CifsReconnectFailed, r"CIFS:? VFS: (?:\\\\\S+ )?reconnect tcon failed rc = (?P<rc>-?\d+)"),
     // net/sunrpc/clnt.c
     kernel(
         NfsNotResponding,
-        r"(?:nfs|lockd): server (?P<server>\S{1,255}) not responding, (?P<mode>still trying|timed out)",
+        r"(?:nfs|lockd): server (?P<server>\S+) not responding, (?P<mode>still trying|timed out)",
     ),
-    kernel(NfsOk, r"(?:nfs|lockd): server (?P<server>\S{1,255}) OK$"),
+    kernel(NfsOk, r"(?:nfs|lockd): server (?P<server>\S+) OK$"),
 ];

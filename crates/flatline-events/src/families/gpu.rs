@@ -8,7 +8,7 @@ use crate::pattern::{Pattern, kernel};
 
 pub(crate) const PATTERNS: &[Pattern] = &[
     // drivers/gpu/drm/amd/display/dc/dc_helper.c generic_reg_wait
-    kernel(AmdgpuRegWaitTimeout, r"{AMDGPU}REG_WAIT timeout (?:\d+us \* \d+ tries|\.\.\.)(?: -)? (?P<func>\w{1,64})"),
+    kernel(AmdgpuRegWaitTimeout, r"{AMDGPU}REG_WAIT timeout (?:\d+us \* \d+ tries|\.\.\.)(?: -)? (?P<func>\w+)"),
     // drivers/gpu/drm/amd/amdgpu/amdgpu_job.c amdgpu_job_timedout; the ring's family without its instance.
     kernel(AmdgpuRingTimeout, r"{AMDGPU}ring (?P<ring>[a-z]+(?:_[a-z]+)*)[\w.]* timeout, but soft recovered")
         .with(&[("soft", "true")]),
@@ -31,7 +31,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // drivers/gpu/drm/drm_atomic_helper.c, which names the device since 5.x: another driver's is not ours.
     kernel(
         AmdgpuFenceOrJobHang,
-        r"{AMDGPU}(?:\[(?:CRTC|CONNECTOR|PLANE):\d+:[\w -]{1,32}\] )?(?:hw_done or )?flip_done timed out",
+        r"{AMDGPU}(?:\[(?:CRTC|CONNECTOR|PLANE):\d+:[\w -]+\] )?(?:hw_done or )?flip_done timed out",
     )
     .with(&[("subtype", "flip")]),
     // drivers/gpu/drm/amd/amdgpu/mes_v1*.c
@@ -47,16 +47,13 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         NvidiaXid,
         r"NVRM: Xid \((?:PCI:)?(?P<device>[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.\d)?)(?: GPU-[\w:-]+)?\): (?P<xid>\d{1,4})(?:,|$)",
     ),
-    kernel(
-        NvidiaXid,
-        r"NVRM: The NVIDIA GPU (?P<device>{BDF})\s[^\x00]{0,160}fallen off the bus and is not responding",
-    )
-    .with(&[("phase", "no_xid")]),
+    kernel(NvidiaXid, r"NVRM: The NVIDIA GPU (?P<device>{BDF})\s[^\x00]*fallen off the bus and is not responding")
+        .with(&[("phase", "no_xid")]),
     kernel(NvidiaXid, r"NVRM: GPU (?P<device>{BDF}): GPU has fallen off the bus").with(&[("phase", "no_xid")]),
     // drivers/gpu/drm/i915/i915_gpu_error.c
     kernel(
         I915GpuHang,
-        r"(?:i915 (?P<device>{BDF}): )?(?:\[drm\] )?(?:GT\d+: )?GPU HANG: ecode \d+:[0-9a-fx]+(?::[0-9a-fx]+)?(?:, in [^\n]{0,64})?, (?:reason: )?[Hh]ang on (?P<engine>rcs|bcs|vcs|vecs|ccs|gsc)\d",
+        r"(?:i915 (?P<device>{BDF}): )?(?:\[drm\] )?(?:GT\d+: )?GPU HANG: ecode \d+:[0-9a-fx]+(?::[0-9a-fx]+)?(?:, in [^\n]*?)?, (?:reason: )?[Hh]ang on (?P<engine>rcs|bcs|vcs|vecs|ccs|gsc)\d",
     ),
     kernel(I915GpuHang, r"(?:i915 (?P<device>{BDF}): )?(?:\[drm\] )?(?:GT\d+: )?GPU HANG: ecode \d+:"),
 ];

@@ -50,7 +50,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     )
     .with(&[("phase", "ghes")]),
     // drivers/edac/edac_mc.c, edac_device.c, edac_pci.c
-    kernel(EdacError, r"EDAC MC(?P<mc>\d+): (?P<count>\d+) (?P<type>CE|UE) "),
+    kernel(EdacError, r"EDAC MC(?P<mc>\d+): (?P<count>\d+) (?P<type>CE|UE) (?:[^\n]* )?on [^\n]*\("),
     kernel(EdacError, r"EDAC MC(?P<mc>\d+): (?P<type>CE|UE) (?:page|row|- no information)"),
     kernel(EdacError, r"EDAC DEVICE\d+: (?P<type>CE|UE): "),
     kernel(
@@ -61,7 +61,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // drivers/pci/pcie/aer.c, dpc.c
     kernel(
         PcieAerError,
-        r"[\w-]+ (?P<device>{BDF})(?::\w+)?: (?:AER: )?PCIe Bus Error: severity=(?P<severity>Correct(?:ed|able)|Uncorrect(?:ed|able)(?: \((?:Non-)?Fatal\))?), type=(?P<layer>[\w ]{1,32}),",
+        r"[\w-]+ (?P<device>{BDF})(?::\w+)?: (?:AER: )?PCIe Bus Error: severity=(?P<severity>Correct(?:ed|able)|Uncorrect(?:ed|able)(?: \((?:Non-)?Fatal\))?), type=(?P<layer>[\w ]+),",
     ),
     kernel(PcieAerError, r"[\w-]+ (?P<device>{BDF})(?::\w+)?: (?:DPC: |DPC )containment event, status:0x[0-9a-f]+")
         .with(&[("severity", "containment")]),
@@ -73,14 +73,14 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // drivers/thermal/thermal_core.c
     kernel(
         ThermalThrottle,
-        r"(?:thermal |thermal_sys: )?(?:thermal_zone\d+: )?(?:[\w .-]{1,32}: )?[Cc]ritical temperature reached(?:,| ?\(-?\d+ C\),) shutting down",
+        r"(?:thermal |thermal_sys: )?(?:thermal_zone\d+: )?(?:[\w .-]+: )?[Cc]ritical temperature reached(?:,| ?\(-?\d+ C\),) shutting down\.?$",
     )
     .with(&[("level", "critical")]),
     // drivers/watchdog/watchdog_dev.c and the drivers that predate it
     kernel(WatchdogNotStopped, r"(?:watchdog:? )?(?P<watchdog>watchdog\d*): watchdog did not stop!"),
     kernel(
         WatchdogNotStopped,
-        r"(?P<watchdog>[\w-]{1,32}|IPMI Watchdog)(?: [\w.:-]{1,32})?: (?:\w+: )?Unexpected close, not stopping watchdog!",
+        r"(?P<watchdog>[\w-]+|IPMI Watchdog)(?: [\w.:-]+)?: (?:\w+: )?Unexpected close, not stopping watchdog!$",
     ),
     // drivers/watchdog/pretimeout_noop.c, softdog.c, sp5100_tco.c
     kernel(WatchdogHardResetHint, r"watchdog: watchdog\d+: pretimeout event$").with(&[("reason", "pretimeout")]),
@@ -93,7 +93,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         r"x86/amd: Previous system reset reason \[0x[0-9a-f]+\]: hardware watchdog timer expired",
     )
     .with(&[("reason", "watchdog")]),
-    kernel(WatchdogHardResetHint, r"x86/amd: Previous system reset reason \[0x[0-9a-f]+\]: [^\n]{0,80}sync flood")
+    kernel(WatchdogHardResetHint, r"x86/amd: Previous system reset reason \[0x[0-9a-f]+\]: [^\n]*?sync flood")
         .with(&[("reason", "sync_flood")]),
     // kernel/time/clocksource.c, arch/x86/kernel/tsc.c
     kernel(

@@ -7,30 +7,25 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // net/sched/sch_generic.c dev_watchdog
     kernel(
         NetdevWatchdogTimeout,
-        r"NETDEV WATCHDOG: (?P<iface>{IFACE}) \((?P<driver>[^()]{0,32})\): transmit queue \d+ timed out",
+        r"NETDEV WATCHDOG: (?P<iface>{IFACE}) \((?P<driver>[^()]*)\): transmit queue \d+ timed out",
     ),
     kernel(NetdevWatchdogTimeout, r"NETDEV WATCHDOG: (?P<iface>{IFACE}): transmit timed out"),
-    kernel(
-        NetdevWatchdogTimeout,
-        r"(?P<driver>[\w.-]+) \S+ (?P<iface>{IFACE}): NETDEV WATCHDOG: CPU: \d+: transmit queue \d+ timed out",
-    ),
+    kernel(NetdevWatchdogTimeout, r"{NETDEV}NETDEV WATCHDOG: CPU: \d+: transmit queue \d+ timed out"),
     // drivers/net/ethernet/intel
-    kernel(NetdevWatchdogTimeout, r"{NETDEV}(?:\w+: )?Detected (?:Hardware|Tx) Unit Hang").with(DRIVER),
+    kernel(NetdevWatchdogTimeout, r"{NETDEV}Detected (?:Hardware|Tx) Unit Hang").with(DRIVER),
     kernel(NetdevWatchdogTimeout, r"(?P<driver>[\w-]+) {BDF}: Detected (?:Hardware|Tx) Unit Hang").with(DRIVER),
     // drivers/net/bonding/bond_main.c
     kernel(LinkDown, r"(?:bonding: )?{IFACE}: (?:\(slave (?P<iface>{IFACE})\): )?link status definitely down")
         .with(BONDING),
     kernel(LinkUp, r"(?:bonding: )?{IFACE}: (?:\(slave (?P<iface>{IFACE})\): )?link status definitely up")
         .with(BONDING),
-    // drivers/net/phy, drivers/net/mii.c and the drivers' own words: `[NIC ][Copper ]Link [is] Down`.
-    kernel(
-        LinkDown,
-        r"{NETDEV}(?:[\w-]+: )?(?:(?:{IFACE} )?NIC )?(?:Copper |SerDes |Device )?[Ll]ink (?:is )?(?:[Dd]own|DOWN)(?:[ .,<(]|$)",
-    ),
-    kernel(
-        LinkUp,
-        r"{NETDEV}(?:[\w-]+: )?(?:(?:{IFACE} )?NIC )?(?:Copper |SerDes |Device )?[Ll]ink (?:is )?(?:[Uu]p|UP)(?:[ .,<(]|$)",
-    ),
+    // drivers/net/phy, drivers/net/mii.c and the drivers' own words
+    kernel(LinkDown, r"{NETDEV}(?:NIC )?{LINK}{DOWN}"),
+    kernel(LinkUp, r"{NETDEV}(?:NIC )?{LINK}{UP}"),
+    kernel(LinkDown, r"(?P<driver>[\w-]+) {BDF}: (?:\w+: )?(?P<iface>{IFACE}) NIC {LINK}{DOWN}"),
+    kernel(LinkUp, r"(?P<driver>[\w-]+) {BDF}: (?:\w+: )?(?P<iface>{IFACE}) NIC {LINK}{UP}"),
+    kernel(LinkDown, r"{BARE}{LINK}{DOWN}"),
+    kernel(LinkUp, r"{BARE}{LINK}{UP}"),
     kernel(LinkUp, r"{NETDEV}NIC Up: \d+ "),
     kernel(LinkDown, r"\[\w+:\d+\((?P<iface>{IFACE})\)\]Link is down").with(&[("driver", "qede")]),
     kernel(LinkUp, r"\[\w+:\d+\((?P<iface>{IFACE})\)\]Link is up").with(&[("driver", "qede")]),

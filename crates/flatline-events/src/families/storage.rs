@@ -7,7 +7,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // block/blk-mq.c blk_print_req_error, block/blk-core.c before
     kernel(
         BlockIoError,
-        r"(?:blk_update_request: |print_req_error: |end_request: )?(?P<status>operation not supported|timeout|critical space allocation|recoverable transport|critical target|critical nexus|reservation conflict|critical medium|protection|kernel resource|device resource|nonblocking retry|dm internal retry|device offline|zone resource|zone open resource|zone active resource|invalid|duration limit exceeded|I/O) error, dev (?P<device>{DISK}), sector \d+(?: op 0x[0-9a-f]+:\((?P<op>\w{1,24})\))?",
+        r"(?:blk_update_request: |print_req_error: |end_request: )?(?P<status>operation not supported|timeout|critical space allocation|recoverable transport|critical target|critical nexus|reservation conflict|critical medium|protection|kernel resource|device resource|nonblocking retry|dm internal retry|device offline|zone resource|zone open resource|zone active resource|invalid|duration limit exceeded|I/O) error, dev (?P<device>{DISK}), sector \d+(?: op 0x[0-9a-f]+:\((?P<op>\w+)\))?",
     )
     .with(&[("phase", "request")]),
     // fs/buffer.c buffer_io_error
@@ -23,9 +23,9 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // drivers/nvme/host/pci.c, core.c, tcp.c, rdma.c
     kernel(
         NvmeTimeoutOrReset,
-        r"nvme (?P<device>nvme\d+|{BDF}): I/O (?:tag )?\d+ [^\n]{0,80}timeout, (?P<action>aborting|reset controller|completion polled|disable controller)",
+        r"nvme (?P<device>nvme\d+|{BDF}): I/O (?:tag )?\d+ [^\n]*?timeout, (?P<action>aborting|reset controller|completion polled|disable controller)",
     ),
-    kernel(NvmeTimeoutOrReset, r"nvme (?P<device>nvme\d+|{BDF}): I/O (?:tag )?\d+ [^\n]{0,80}QID \d+ timeout$")
+    kernel(NvmeTimeoutOrReset, r"nvme (?P<device>nvme\d+|{BDF}): I/O (?:tag )?\d+ [^\n]*?QID \d+ timeout$")
         .with(&[("action", "timeout")]),
     kernel(NvmeTimeoutOrReset, r"nvme (?P<device>nvme\d+|{BDF}): controller is down; will reset")
         .with(&[("action", "controller down")]),
@@ -38,7 +38,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // drivers/scsi/scsi_logging.c scsi_print_result; before 4.x without the disposition
     kernel(
         ScsiErrorOrAbort,
-        r"(?:sd|sr|st|ses|ch|osst|scsi) {HCTL}: \[(?P<device>\w{1,16})\] (?:tag#\d+ )?(?:(?:FAILED|UNKNOWN\(0x[0-9a-f]+\)) | ?)Result: hostbyte=(?P<hostbyte>\w+)",
+        r"(?:sd|sr|st|ses|ch|osst|scsi) {HCTL}: \[(?P<device>\w+)\] (?:tag#\d+ )?(?:(?:FAILED|UNKNOWN\(0x[0-9a-f]+\)) | ?)Result: hostbyte=(?P<hostbyte>\w+)",
     ),
     kernel(
         ScsiErrorOrAbort,
@@ -49,19 +49,24 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         ScsiErrorOrAbort,
         r"(?:sd|sr|st|ses|ch|osst|scsi) (?P<device>{HCTL}): (?:\[\w+\] )?(?:tag#\d+ )?(?:attempting (?:task abort|device reset|target reset|host reset)!|Device offlined|rejecting I/O to (?:offline|dead) device)",
     ),
+    // drivers/message/fusion, drivers/scsi/mpt2sas
+    kernel(
+        ScsiErrorOrAbort,
+        r"(?:mptscsih: )?(?P<device>ioc\d+|mpt[23]sas(?:_cm)?\d+): attempting (?:task abort|device reset|target reset|bus reset|host reset)!",
+    ),
     // drivers/md/md.c, raid1.c, raid10.c, raid5.c, raid0.c
     kernel(
         MdRaidFailure,
-        r"(?:md/)?(?:raid\d*|linear|multipath):(?:(?P<array>md[\w/-]{1,24}):)? Disk failure on (?P<device>{DISK})(?:, disabling| detected)",
+        r"(?:md/)?(?:raid\d*|linear|multipath):(?:(?P<array>md[\w/-]+):)? Disk failure on (?P<device>{DISK})(?:, disabling| detected)",
     ),
-    kernel(MdRaidFailure, r"md/raid\d*:(?P<array>md[\w/-]{1,24}): Cannot continue operation"),
+    kernel(MdRaidFailure, r"md/raid\d*:(?P<array>md[\w/-]+): Cannot continue operation"),
     kernel(MdRaidFailure, r"md: kicking non-fresh (?P<device>{DISK}) from array!"),
     kernel(
         MdRaidFailure,
-        r"(?:md/)?raid\d*:(?P<array>md[\w/-]{1,24}): (?P<device>{DISK}): unrecoverable I/O (?:read )?error for block",
+        r"(?:md/)?raid\d*:(?P<array>md[\w/-]+): (?P<device>{DISK}): unrecoverable I/O (?:read )?error for block",
     ),
     kernel(
         MdRaidFailure,
-        r"md/raid\d*:(?P<array>md[\w/-]{1,24}): read error not correctable \(sector \d+ on (?P<device>{DISK})\)",
+        r"md/raid\d*:(?P<array>md[\w/-]+): read error not correctable \(sector \d+ on (?P<device>{DISK})\)",
     ),
 ];

@@ -11,20 +11,20 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // systemd src/core/service.c
     journal(Systemd, JournaldWatchdogKilled, r"systemd-journald(?:@[\w-]+)?\.service:? [Ww]atchdog timeout"),
     // systemd src/core/unit.c
-    journal(Systemd, SystemdUnitOom, r"(?P<unit>\S{1,255}): Failed with result '(?P<result>oom-kill)'\.$"),
+    journal(Systemd, SystemdUnitOom, r"(?P<unit>\S+): Failed with result '(?P<result>oom-kill)'\.$"),
     journal(
         Systemd,
         SystemdUnitOom,
-        r"(?P<unit>\S{1,255}): A process of this unit has been killed by the OOM killer\.$",
+        r"(?P<unit>\S+): A process of this unit has been killed by the OOM killer\.$",
     )
     .with(&[("phase", "detail")]),
-    journal(Systemd, SystemdUnitFailed, r"(?P<unit>\S{1,255}): Failed with result '(?P<result>[a-z-]{1,32})'\.$"),
-    journal(Systemd, SystemdUnitFailed, r"Unit (?P<unit>\S{1,255}) entered failed state\.$"),
+    journal(Systemd, SystemdUnitFailed, r"(?P<unit>\S+): Failed with result '(?P<result>[a-z-]+)'\.$"),
+    journal(Systemd, SystemdUnitFailed, r"Unit (?P<unit>\S+) entered failed state\.$"),
     // systemd src/core/job.c: the description follows the unit's name since v248.
     journal(
         Systemd,
         SystemdUnitFailed,
-        r"Failed to (?:start|mount|listen on|activate swap|set up automount) (?P<unit>[\w:.@\\-]{1,255}\.(?:service|mount|socket|swap|automount|target|timer|path|slice|scope)) - [^\n]*\.$",
+        r"Failed to (?:start|mount|listen on|activate swap|set up automount) (?P<unit>[\w:.@\\-]+\.(?:service|mount|socket|swap|automount|target|timer|path|slice|scope)) - [^\n]*\.$",
     )
     .with(START_JOB),
     journal(Systemd, SystemdUnitFailed, r"Failed to (?:start|mount|listen on|activate swap|set up automount) [^\n:]*\.$")
@@ -35,12 +35,12 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     journal(SystemdOomd, SystemdOomdKill, r"(?:Killed|Marked) /[^\n]*? due to memory used ")
         .with(&[("reason", "swap")]),
     // earlyoom kill.c
-    journal(Earlyoom, EarlyoomKill, r"killing process \d+ [^\n]{0,255} with signal (?:15|SIGTERM)\b").with(SIGTERM),
-    journal(Earlyoom, EarlyoomKill, r"killing process \d+ [^\n]{0,255} with signal (?:9|SIGKILL)\b").with(SIGKILL),
+    journal(Earlyoom, EarlyoomKill, r"killing process \d+ [^\n]* with signal (?:15|SIGTERM)\b").with(SIGTERM),
+    journal(Earlyoom, EarlyoomKill, r"killing process \d+ [^\n]* with signal (?:9|SIGKILL)\b").with(SIGKILL),
     journal(Earlyoom, EarlyoomKill, r"sending SIGTERM to process ").with(SIGTERM),
     journal(Earlyoom, EarlyoomKill, r"sending SIGKILL to process ").with(SIGKILL),
-    journal(Earlyoom, EarlyoomKill, r"Killing process '[^\n]{0,255}' with signal (?:15|SIGTERM)\b").with(SIGTERM),
-    journal(Earlyoom, EarlyoomKill, r"Killing process '[^\n]{0,255}' with signal (?:9|SIGKILL)\b").with(SIGKILL),
+    journal(Earlyoom, EarlyoomKill, r"Killing process '[^\n]*' with signal (?:15|SIGTERM)\b").with(SIGTERM),
+    journal(Earlyoom, EarlyoomKill, r"Killing process '[^\n]*' with signal (?:9|SIGKILL)\b").with(SIGKILL),
     journal(Earlyoom, EarlyoomKill, r"escalating to SIGKILL").with(SIGKILL),
     // tailscale net/dnsfallback, wgengine/userspace.go
     journal(Tailscaled, TailscaleDnsFailure, r#"{GO}bootstrapDNS\("[^"]*", ?"[^"]*"\) for "(?P<target>controlplane|log|login)\.[^"]*" error:"#),
