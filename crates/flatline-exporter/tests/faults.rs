@@ -62,6 +62,22 @@ fn a_hanging_watchdog_file_leaves_everything_else_and_the_process_as_it_was() {
     assert!(exporter.get("/").body.contains("stuck"), "the landing page says so");
 }
 
+/// A blocked task whose wait channel does not answer: the very thing that is looked for takes along nobody else.
+#[test]
+fn a_hanging_wchan_leaves_everything_else_as_it_was() {
+    let host = Host::new();
+    plant_fifo(&host.path("proc/114/wchan"));
+    let exporter = Exporter::start(&host.arguments());
+    for _ in 0..3 {
+        let samples = exporter.scrape();
+        assert_eq!(samples.collector("success", "tasks"), Some(0.0));
+        assert!(!samples.any("flatline_tasks"), "half a sweep is no sweep");
+        for well in ["pressure", "memcg", "kernel_faults", "watchdog", "crash_capture"] {
+            assert_eq!(samples.collector("success", well), Some(1.0), "{well}");
+        }
+    }
+}
+
 #[test]
 fn a_collector_comes_back_when_its_read_returns() {
     let host = Host::new();

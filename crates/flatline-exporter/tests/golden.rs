@@ -8,13 +8,37 @@ use common::{Exporter, fixtures, request};
 use std::path::Path;
 
 /// What differs from run to run.
-const VOLATILE: &[&str] = &["flatline_build", "flatline_http", "flatline_exporter", "flatline_collector", "process_"];
+const VOLATILE: &[&str] = &[
+    "flatline_build",
+    "flatline_http",
+    "flatline_exporter",
+    "flatline_collector",
+    "flatline_crash_capture_capture_newest",
+    "flatline_crash_capture_dump_newest",
+    "flatline_crash_capture_pstore_newest",
+    "flatline_tasks_blocked_oldest",
+    "flatline_tasks_sweep_age",
+    "process_",
+];
 
 #[test]
 fn a_host_in_a_memcg_livelock() {
-    for collector in ["pressure", "memcg", "watchdog", "kernel_faults"] {
+    for collector in ["pressure", "memcg", "watchdog", "kernel_faults", "tasks"] {
         golden("host", collector);
     }
+}
+
+#[test]
+fn a_host_after_an_oops_with_evidence_of_earlier_crashes() {
+    golden_with(
+        "host",
+        "crash_capture",
+        &[
+            "--collector.crash_capture.required-arguments=crashkernel",
+            "--collector.crash_capture.required-arguments=log_buf_len=4M",
+            "--collector.crash_capture.captures=incident=/root/logs/incident-*.log",
+        ],
+    );
 }
 
 #[test]
@@ -29,14 +53,22 @@ fn a_hybrid_host_is_told_apart() {
 
 /// Serves a recorded tree with one collector and holds both formats against the golden files.
 fn golden(name: &str, collector: &str) {
+    golden_with(name, collector, &[]);
+}
+
+/// [`golden`] with flags of the collector's own.
+fn golden_with(name: &str, collector: &str, flags: &[&str]) {
     let tree = fixtures().join(name);
-    let exporter = Exporter::start(&[
+    let mut arguments = vec![
         "--collector.disable-defaults".to_owned(),
         format!("--collector.{collector}"),
         format!("--path.procfs={}", tree.join("proc").display()),
         format!("--path.sysfs={}", tree.join("sys").display()),
+        format!("--path.rootfs={}", tree.display()),
         "--scrape.deadline=10s".to_owned(),
-    ]);
+    ];
+    arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    let exporter = Exporter::start(&arguments);
     let text = request(exporter.address(), "GET", "/metrics", &[("Accept", "text/plain")]).body;
     compare(&tree.join(format!("{collector}.prom")), &steady(&text));
     let descriptor = flatline_exporter::collectors::ALL.iter().find(|descriptor| descriptor.name == collector);
