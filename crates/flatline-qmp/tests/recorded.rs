@@ -3,65 +3,26 @@
 //! `fixtures/*.jsonl`: the last answer to each command of each phase of a recording, as QEMU wrote it. The guest writes
 //! all the time; what breaks it is in the file's name.
 
+mod common;
+
+use common::Recording;
 use flatline_qmp::{Memory, Poll, State, poll};
-use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One phase of a recording; what is not in it, the command's last answer before.
-struct Recording {
-    greeting: String,
-    answers: Vec<(Value, Value)>,
-}
-
-impl Recording {
-    fn load(name: &str, phase: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.jsonl"));
-        let text = std::fs::read_to_string(&path).expect("recording");
-        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        let order = [Value::Null, "before".into(), "during".into(), "set".into(), "after".into()];
-        let place = |phase: &Value| order.iter().position(|known| known == phase).expect("a known phase");
-        let mut answers: Vec<(Value, Value)> = Vec::new();
-        for line in lines.iter().filter(|line| place(&line["phase"]) <= place(&phase.into())) {
-            answers.retain(|(request, _)| *request != line["request"]);
-            answers.push((line["request"].clone(), line["reply"].clone()));
-        }
-        Self { greeting: lines[0]["reply"].to_string(), answers }
+fn serve(recording: &Recording, client: UnixStream) -> std::io::Result<()> {
+    let mut client = BufReader::new(client);
+    writeln!(client.get_mut(), "{}", recording.greeting)?;
+    let mut line = String::new();
+    while client.read_line(&mut line)? > 0 {
+        let request = serde_json::from_str(&line).expect("the client writes JSON");
+        writeln!(client.get_mut(), "{}", recording.answer(&request))?;
+        line.clear();
     }
-
-    fn answer(&self, request: &Value) -> Value {
-        let mut asked = request.clone();
-        let id = asked.as_object_mut().expect("an object").remove("id");
-        let known = self.answers.iter().find(|(recorded, _)| *recorded == asked).map(|(_, reply)| reply.clone());
-        let mut reply = match (known, asked["execute"].as_str()) {
-            (Some(reply), _) => reply,
-            (None, Some("qmp_capabilities")) => serde_json::json!({ "return": {} }),
-            // In the words recorded for queue 3 of vscsi-nbd: the recordings end where the queues do.
-            (None, Some("x-query-virtio-queue-status")) => {
-                let words = format!("Invalid virtqueue number {}", asked["arguments"]["queue"]);
-                serde_json::json!({ "error": { "class": "GenericError", "desc": words } })
-            }
-            (None, command) => panic!("{command:?} is not recorded"),
-        };
-        reply["id"] = id.unwrap_or_default();
-        reply
-    }
-
-    fn serve(&self, client: UnixStream) -> std::io::Result<()> {
-        let mut client = BufReader::new(client);
-        writeln!(client.get_mut(), "{}", self.greeting)?;
-        let mut line = String::new();
-        while client.read_line(&mut line)? > 0 {
-            let request = serde_json::from_str(&line).expect("the client writes JSON");
-            writeln!(client.get_mut(), "{}", self.answer(&request))?;
-            line.clear();
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Asks three times with one memory: what was learned at first must not change what is seen.
@@ -72,7 +33,7 @@ fn asked(name: &str, phase: &str) -> Poll {
     let recording = Recording::load(name, phase);
     let server = std::thread::spawn(move || {
         for client in listener.incoming().take(3) {
-            let _ = recording.serve(client.expect("client"));
+            let _ = serve(&recording, client.expect("client"));
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
