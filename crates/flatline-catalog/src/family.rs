@@ -28,13 +28,22 @@ impl Family {
         Self { name, kind: Kind::Info, unit: Unit::None, help, labels }
     }
 
+    pub(crate) const fn histogram(
+        name: &'static str,
+        unit: Unit,
+        labels: &'static [Label],
+        help: &'static str,
+    ) -> Self {
+        Self { name, kind: Kind::Histogram, unit, help, labels }
+    }
+
     /// The OpenMetrics family name: [`Family::name`] without `_total` or `_info`.
     #[must_use]
     pub fn base_name(&self) -> &'static str {
         let suffix = match self.kind {
             Kind::Counter => "_total",
             Kind::Info => "_info",
-            Kind::Gauge => "",
+            Kind::Gauge | Kind::Histogram => "",
         };
         self.name.strip_suffix(suffix).unwrap_or(self.name)
     }
@@ -58,6 +67,8 @@ pub enum Kind {
     Gauge,
     /// Constant 1; the labels are the information.
     Info,
+    /// How often something took how long: PromQL sees `_bucket`, `_sum` and `_count`.
+    Histogram,
 }
 
 /// Prometheus base units.

@@ -7,10 +7,14 @@
 
 mod family;
 
+pub mod boots;
 pub mod crash_capture;
 pub mod exporter;
+pub mod journal;
 pub mod kernel_faults;
+pub mod kernel_log;
 pub mod memcg;
+pub mod netconsole;
 pub mod pressure;
 pub mod tasks;
 pub mod vm;
@@ -27,6 +31,10 @@ pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("watchdog", watchdog::FAMILIES),
     ("kernel_faults", kernel_faults::FAMILIES),
     ("crash_capture", crash_capture::FAMILIES),
+    ("kernel_log", kernel_log::FAMILIES),
+    ("journal", journal::FAMILIES),
+    ("netconsole", netconsole::FAMILIES),
+    ("boots", boots::FAMILIES),
     ("exporter", exporter::FAMILIES),
 ];
 

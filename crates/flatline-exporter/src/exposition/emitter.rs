@@ -1,5 +1,6 @@
 //! What readings write their samples to.
 
+use super::Histogram;
 use flatline_catalog::{Family, Kind, Label};
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabel, EncodeLabelSet, LabelSetEncoder, MetricEncoder, NoLabelSet,
@@ -77,6 +78,16 @@ impl Samples<'_, '_> {
         encode_value(&mut encoder.encode_family(&labels)?, kind, value.into())
     }
 
+    /// Writes a histogram without labels.
+    ///
+    /// # Errors
+    /// Only what the output returns.
+    pub fn push_histogram(&mut self, histogram: &Histogram) -> fmt::Result {
+        debug_assert_eq!(self.family.kind, Kind::Histogram, "{}", self.family.name);
+        let buckets: Vec<(f64, u64)> = histogram.buckets().collect();
+        self.open()?.encode_histogram::<NoLabelSet>(histogram.sum, histogram.count(), &buckets, None)
+    }
+
     /// Writes a sample if there is a value: what could not be read is absent, not 0.
     ///
     /// # Errors
@@ -105,8 +116,8 @@ fn encode_value(encoder: &mut MetricEncoder<'_>, kind: Kind, value: Value) -> fm
     match (kind, value) {
         (Kind::Counter, Value::Integer(value)) => encoder.encode_counter::<NoLabelSet, _, f64>(&value, None),
         (Kind::Counter, Value::Float(value)) => encoder.encode_counter::<NoLabelSet, _, f64>(&value, None),
-        (Kind::Gauge | Kind::Info, Value::Integer(value)) => encoder.encode_gauge(&value),
-        (Kind::Gauge | Kind::Info, Value::Float(value)) => encoder.encode_gauge(&value),
+        (_, Value::Integer(value)) => encoder.encode_gauge(&value),
+        (_, Value::Float(value)) => encoder.encode_gauge(&value),
     }
 }
 
@@ -133,6 +144,7 @@ fn metric_type(kind: Kind) -> MetricType {
         Kind::Counter => MetricType::Counter,
         Kind::Gauge => MetricType::Gauge,
         Kind::Info => MetricType::Info,
+        Kind::Histogram => MetricType::Histogram,
     }
 }
 

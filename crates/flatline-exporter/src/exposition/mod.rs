@@ -3,10 +3,12 @@
 
 mod emitter;
 pub mod format;
+mod histogram;
 pub mod text;
 
 pub use emitter::{Emitter, Samples, Value};
 pub use format::Format;
+pub use histogram::Histogram;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
