@@ -103,7 +103,7 @@ fn flatten(
         let line = key.referenced.line();
         let name = join(prefix, &key.value);
         let values = match node.value {
-            Node::Mapping(entries) if is_leaf(&name, names) => pairs(&name, entries)?,
+            Node::Mapping(entries) if is_leaf(&name, names) && !is_switch(&entries) => pairs(&name, entries)?,
             Node::Mapping(entries) => {
                 known_section(&name, names).map_err(|reason| (line, reason))?;
                 flatten(&name, entries, names, settings)?;
@@ -135,6 +135,11 @@ fn join(prefix: &str, key: &str) -> String {
 fn is_leaf(name: &str, names: &[&str]) -> bool {
     let below = |known: &&str| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
     names.contains(&name) && !names.iter().any(below)
+}
+
+/// Whether it is `{enabled: ...}`, which every collector may be.
+fn is_switch(entries: &[(Spanned<String>, Spanned<Node>)]) -> bool {
+    entries.iter().all(|(key, _)| key.value == "enabled")
 }
 
 /// A mapping as the value of a setting: `{a: 1}` is `a=1`.
@@ -252,6 +257,7 @@ mod tests {
         "web.max-requests",
         "collector.memcg",
         "collector.memcg.max-series",
+        "collector.pressure",
         "collector.vm.sockets",
     ];
 
@@ -291,6 +297,12 @@ mod tests {
         let (line, reason) = refused("collector.vm.sockets:\n  a: [1, 2]\n");
         assert_eq!(line, 2);
         assert!(reason.contains("collector.vm.sockets.a"), "{reason}");
+    }
+
+    #[test]
+    fn a_collector_without_settings_of_its_own_has_its_switch() {
+        let expected = vec![("collector.pressure".to_owned(), vec!["true".to_owned()])];
+        assert_eq!(flat("collector:\n  pressure:\n    enabled: true\n"), expected);
     }
 
     #[test]

@@ -43,6 +43,14 @@ impl Controller {
         }
     }
 
+    /// What QMP calls the disk: behind a virtio-blk device's id is another that has the drive.
+    fn backend(self, disk: usize) -> String {
+        match self {
+            Self::Lsi | Self::VirtioScsi { .. } => self.disk_id(disk),
+            Self::VirtioBlk { .. } => format!("/machine/peripheral/{}/virtio-backend", self.disk_id(disk)),
+        }
+    }
+
     /// The id of the controller, which Proxmox VE calls otherwise where it has an I/O thread.
     fn id(self, disk: usize) -> String {
         match self {
@@ -265,7 +273,7 @@ impl DiskVm {
     /// Limits the writes to a disk, as a rewritten `mbps_wr` would; 0 is no limit.
     pub fn throttle(&self, disk: usize, bytes_per_second: u64) -> Result<()> {
         let limits = json!({
-            "id": self.disk_id(disk),
+            "id": self.controller.backend(disk),
             "bps": 0, "bps_rd": 0, "bps_wr": bytes_per_second, "iops": 0, "iops_rd": 0, "iops_wr": 0,
         });
         self.guest.qmp()?.execute("block_set_io_throttle", &limits).map(drop)
