@@ -195,6 +195,20 @@ fn a_monitor_that_serves_somebody_else_is_busy_and_not_dead() {
     exporter.wait_for_log("answers again");
 }
 
+/// A QEMU that accepts nobody: the exporter's own visits fill its queue, and that is nobody else being served.
+#[test]
+fn a_monitor_whose_queue_is_full_of_our_own_visits_is_dead_and_not_busy() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+    let host = Host::new();
+    let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).expect("socket");
+    bind(&listener, &SocketAddrUnix::new(host.path("vm.qmp")).expect("path")).expect("bind");
+    listen(&listener, 1).expect("listen");
+    let exporter = host.exporter(&[host.sockets("vm.qmp"), "--collector.vm.timeout=100ms".to_owned()]);
+    for _ in 0..6 {
+        assert_eq!(state(&exporter.scrape(), "vm").as_deref(), Some("no_greeting"));
+    }
+}
+
 #[test]
 fn a_socket_of_another_user_is_a_state_of_its_own() {
     let host = Host::new();

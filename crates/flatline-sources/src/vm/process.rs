@@ -80,6 +80,12 @@ impl State {
             _ => Self::Other,
         }
     }
+
+    /// Whether it does nothing until a signal or a debugger lets it go on.
+    #[must_use]
+    pub const fn is_stopped(self) -> bool {
+        matches!(self, Self::Stopped | Self::TracingStop)
+    }
 }
 
 /// A process now.

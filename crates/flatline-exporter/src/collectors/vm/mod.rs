@@ -15,9 +15,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use disks::{Details, Tracker};
 use flatline_catalog::vm as catalog;
 use flatline_qmp::{Memory, Poll, State};
-use flatline_sources::vm::{
-    self as source, Clients, CommandLine, Process, ProxmoxConfig, Source, State as ProcessState, Tap,
-};
+use flatline_sources::vm::{self as source, Clients, CommandLine, Process, ProxmoxConfig, Source, Tap};
 use flatline_sources::{Roots, SourceError};
 use names::Names;
 use reading::{Vm, Vms};
@@ -103,6 +101,8 @@ struct Watched {
     details: Details,
     /// QEMU's own name for it, from when it last answered.
     name: Option<String>,
+    /// QEMU's process when it was last seen.
+    process: Option<Identity>,
     /// The processes the details were read for; nothing of them changes while QEMU runs.
     command_line_of: Option<Identity>,
     proxmox_of: Option<Identity>,
@@ -162,47 +162,48 @@ impl Watcher {
             if let Some(watched) = self.watched.get_mut(&vm.socket) {
                 watched.memory = memory;
             }
-            let process = self.process(vm.pid.or(poll.peer_pid), faults);
+            let process = self.process(&vm, poll.peer_pid, faults);
             asked.push(Asked { vm, poll, process });
         }
         asked
     }
 
-    /// The process behind the socket, if it is a QEMU: a socket libvirt has made belongs to libvirt.
-    fn process(&self, pid: Option<u32>, faults: &mut Faults) -> Option<(u32, Process)> {
-        let pid = pid?;
-        match source::read_process(&self.roots, pid) {
-            Ok(process) => {
-                process.filter(|process| process.is_qemu() && process.is_alive()).map(|process| (pid, process))
-            }
-            Err(error) => {
-                faults.report(&error);
-                None
-            }
-        }
+    /// The process behind the socket, if it is a QEMU: a socket libvirt has made belongs to libvirt. The kernel names
+    /// it only to who gets through, so the one that was there before counts for as long as it lives.
+    fn process(&mut self, vm: &source::Vm, peer: Option<u32>, faults: &mut Faults) -> Option<(u32, Process)> {
+        let watched = self.watched.get_mut(&vm.socket)?;
+        let named = vm.pid.or(peer);
+        let pid = named.or(watched.process.map(|(pid, _)| pid))?;
+        let found = told(source::read_process(&self.roots, pid), faults).flatten();
+        let process = found.filter(|process| process.is_qemu() && process.is_alive());
+        let process = process.filter(|process| named.is_some() || watched.process == Some((pid, process.start_ticks)));
+        watched.process = process.as_ref().map(|process| (pid, process.start_ticks));
+        process.map(|process| (pid, process))
     }
 
-    /// A monitor without a greeting serves somebody else, unless its QEMU is stopped and serves nobody.
+    /// Who does not get through, or gets no greeting, may have come while somebody else is being served: then the
+    /// monitor is busy. When nobody is, or QEMU is stopped, it is dead, and what fills its queue are our own visits.
     fn tell_busy_from_silent(&self, asked: &mut [Asked], faults: &mut Faults) {
-        let silent = |asked: &&mut Asked| {
-            let stopped = asked
-                .process
-                .as_ref()
-                .is_some_and(|(_, process)| matches!(process.state, ProcessState::Stopped | ProcessState::TracingStop));
-            asked.poll.state == State::NoGreeting && !stopped
-        };
-        let mut silent: Vec<&mut Asked> = asked.iter_mut().filter(silent).collect();
+        let silent = |asked: &&mut Asked| matches!(asked.poll.state, State::NoGreeting | State::Busy);
+        let silent: Vec<&mut Asked> = asked.iter_mut().filter(silent).collect();
         if silent.is_empty() {
             return;
         }
         let mut clients: BTreeMap<PathBuf, Clients> =
             silent.iter().map(|asked| (asked.vm.socket.clone(), Clients::default())).collect();
-        match source::read_clients(&self.roots, &mut clients) {
-            Ok(()) => {
-                silent.retain(|asked| clients.get(&asked.vm.socket).is_some_and(|clients| clients.served > 0));
-                silent.into_iter().for_each(|asked| asked.poll.state = State::Busy);
-            }
-            Err(error) => faults.report(&error),
+        if let Err(error) = source::read_clients(&self.roots, &mut clients) {
+            return faults.report(&error);
+        }
+        for Asked { vm, poll, process } in silent {
+            let stopped = process.as_ref().is_some_and(|(_, process)| process.state.is_stopped());
+            let clients = clients.get(&vm.socket).copied().unwrap_or_default();
+            poll.state = match clients {
+                _ if stopped => State::NoGreeting,
+                Clients { served: 1.., .. } => State::Busy,
+                Clients { listening: true, .. } => State::NoGreeting,
+                // It is in another network namespace, or goes by another path: nothing more can be said.
+                _ => poll.state,
+            };
         }
     }
 }
