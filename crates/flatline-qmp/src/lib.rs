@@ -3,7 +3,7 @@
 //! The commands are a closed type, [`Query`], of which every one begins with `query-` or `x-query-`: what changes a
 //! machine, or drains its I/O as `stop` does and so can hang a sick one's main loop, can't be expressed.
 //!
-//! A monitor serves one client at a time, so [`poll`] connects, asks everything in one go, reads the answers and
+//! A monitor serves one client at a time, so [`poll()`] connects, asks everything in one go, reads the answers and
 //! leaves; it is never on a socket longer than its deadline. What QEMU says is bounded in length and number, and
 //! everything it may not say (old versions, devices without a field) is optional. Nothing here logs or counts.
 //!

@@ -14,6 +14,8 @@ const MAX_QUEUES: u16 = 64;
 const PROBED: u16 = 17;
 /// Devices whose queues are counted at one visit; the others' turn comes at the next.
 const COUNTED_AT_ONCE: usize = 16;
+/// Paths in QEMU's object tree are a few words; each is sent back with every question.
+const LONGEST_PATH: usize = 1024;
 /// Queues 0 and 1 of a SCSI controller carry control and events, no requests (virtio 1.1, section 5.6.2).
 const FIRST_SCSI_QUEUE: u16 = 2;
 
@@ -95,7 +97,7 @@ impl Memory {
                 _ => continue,
             };
             let full = self.devices.len() >= MAX_DEVICES || open >= COUNTED_AT_ONCE;
-            if full || self.devices.contains_key(path.as_str()) {
+            if full || path.len() > LONGEST_PATH || self.devices.contains_key(path.as_str()) {
                 continue;
             }
             let device = Device { known: first..first, extent: Extent::Open };
@@ -244,6 +246,13 @@ mod tests {
         let visits: Vec<_> = (0..6).map(|_| visit(&mut memory, &devices, 1).2).collect();
         let expected = (1..=6).map(|visit| (visit * COUNTED_AT_ONCE).min(MAX_DEVICES));
         assert_eq!(visits, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_path_without_end_is_not_sent_back() {
+        let mut devices = [device("virtio-blk", 0), device("virtio-blk", 1)];
+        devices[0].path = "x".repeat(5000);
+        assert_eq!(visit(&mut Memory::default(), &devices, 4), (0, 17, 1));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Behaviour {
     Silent,
     /// Greets and then says nothing.
     GreetingOnly,
+    /// Answers `qmp_capabilities`, `query-status` and `query-blockstats`, and nothing else.
+    Partial,
     /// Greets and then says only events, without end.
     Flood,
     /// A line without end, up to this many bytes.
@@ -183,6 +185,7 @@ async fn talk(client: UnixStream, machine: &Machine) -> std::io::Result<()> {
         let answer = answer(&request, machine).to_string() + "\r\n";
         match machine.behaviour {
             Behaviour::GreetingOnly => {}
+            Behaviour::Partial if !is_essential(&request) => {}
             Behaviour::Flood => loop {
                 client.get_mut().write_all(format!("{EVENT}\r\n").as_bytes()).await?;
             },
@@ -208,6 +211,10 @@ async fn talk(client: UnixStream, machine: &Machine) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn is_essential(request: &Value) -> bool {
+    matches!(request["execute"].as_str(), Some("qmp_capabilities" | "query-status" | "query-blockstats"))
 }
 
 /// Until the client leaves.
@@ -240,6 +247,7 @@ fn answer(request: &Value, machine: &Machine) -> Value {
         "query-name" if machine.name.is_empty() => json!({}),
         "query-name" => json!({ "name": machine.name }),
         "query-blockstats" => machine.disks.iter().map(block_stats).collect(),
+        "query-iothreads" => json!([]),
         "query-block" => machine.disks.iter().map(block).collect(),
         "x-query-virtio" if machine.behaviour != Behaviour::Old => virtio(machine),
         "x-query-virtio-queue-status" if machine.behaviour != Behaviour::Old => {

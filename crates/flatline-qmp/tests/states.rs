@@ -70,6 +70,8 @@ fn an_old_qemu_is_up_without_queues_and_not_asked_for_them_again() {
     let mut memory = Memory::default();
     let first = lab.runtime.block_on(poll(&lab.socket("old"), &mut memory, PATIENCE));
     assert_eq!((first.state, first.virtio, first.queues.len()), (State::Up, None, 0));
+    let failed: Vec<String> = first.failed.iter().map(ToString::to_string).collect();
+    assert_eq!(failed, ["x-query-virtio: CommandNotFound: The command has not been found"]);
     // Were it asked again, it would now answer.
     machine.lock().behaviour = Behaviour::Healthy;
     let second = lab.runtime.block_on(poll(&lab.socket("old"), &mut memory, PATIENCE));
@@ -121,6 +123,14 @@ fn silence_is_told_apart_by_where_it_begins() {
     let lab = Lab::new();
     assert_fails(&lab.behaving(Behaviour::Silent, BRIEF), State::NoGreeting, "no greeting");
     assert_fails(&lab.behaving(Behaviour::GreetingOnly, BRIEF), State::NoReply, "no answer");
+}
+
+#[test]
+fn what_is_optional_may_be_late() {
+    let late = Lab::new().behaving(Behaviour::Partial, BRIEF);
+    assert_eq!((late.state, &late.error), (State::Up, &None));
+    assert!(late.status.is_some() && late.block_stats.is_some() && late.reply_seconds.is_some());
+    assert_eq!((late.blocks, late.virtio, late.queues.len()), (None, None, 0));
 }
 
 #[test]
