@@ -83,6 +83,13 @@ pub static MEMORY_LOCKED: Family = Family::gauge(
     &[],
     "1 when the exporter's memory is locked, so that it answers while the host swaps or its disk is dead; 0 when the host did not allow it.",
 );
+/// The state directory.
+pub static STATE_AVAILABLE: Family = Family::gauge(
+    "flatline_exporter_state_available",
+    Unit::None,
+    &[],
+    "1 when the state directory is in use, so that counters survive restarts and boots are remembered; 0 when it can't be used.",
+);
 /// Answered requests.
 pub static HTTP_REQUESTS: Family = Family::counter(
     "flatline_http_requests_total",
@@ -154,6 +161,7 @@ pub const FAMILIES: &[&Family] = &[
     &COLLECTOR_SERIES_DROPPED,
     &COLLECTOR_SOURCE_FAULTS,
     &MEMORY_LOCKED,
+    &STATE_AVAILABLE,
     &HTTP_REQUESTS,
     &WEB_CONFIG_RELOAD_SUCCESS,
     &PROCESS_CPU_SECONDS,

@@ -95,6 +95,12 @@ impl Kind {
         self as usize
     }
 
+    /// Whether the kernel says it; the others are said by programs, in the journal.
+    #[must_use]
+    pub const fn is_kernel(self) -> bool {
+        (self as usize) < (Self::EarlyoomKill as usize)
+    }
+
     /// Finds a kind by [`Kind::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Kind> {
@@ -106,6 +112,13 @@ impl Kind {
 mod tests {
     use super::Kind;
     use std::collections::HashSet;
+
+    #[test]
+    fn kernel_and_programs_are_told_apart() {
+        assert!(Kind::AmdgpuRegWaitTimeout.is_kernel() && Kind::ClocksourceUnstable.is_kernel());
+        assert!(!Kind::EarlyoomKill.is_kernel() && !Kind::SysfsWriteIoError.is_kernel());
+        assert_eq!(Kind::ALL.iter().filter(|kind| !kind.is_kernel()).count(), 8);
+    }
 
     #[test]
     fn names_are_unique_and_found_again() {

@@ -9,6 +9,7 @@ use crate::config_file::{self, ConfigError, Setting};
 use crate::flags::{path, switch, switch_owned, value};
 use crate::http::listen::ListenAddress;
 use crate::{collectors, logging, version};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use flatline_sources::Roots;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub log_format: logging::Format,
     /// Where the host's file systems are.
     pub roots: Roots,
+    /// What outlives the process; empty for none.
+    pub state_directory: PathBuf,
     /// Collectors to run.
     pub enabled: Vec<&'static Descriptor>,
     /// Collectors not to run, and why.
@@ -204,6 +207,9 @@ fn path_flags() -> Vec<Arg> {
 fn other_flags() -> Vec<Arg> {
     let mut flags = vec![
         path("config.file", "YAML file with the same settings as the flags"),
+        path("state.directory", "Where counters and boots are kept over restarts; empty for nowhere")
+            .default_value("/var/lib/flatline")
+            .value_parser(OsStringValueParser::new().map(PathBuf::from)),
         value(
             "scrape.deadline",
             "DURATION",
@@ -299,6 +305,7 @@ fn settings(matches: ArgMatches) -> Settings {
             sysfs,
             rootfs: path("path.rootfs").unwrap_or_default(),
         },
+        state_directory: path("state.directory").unwrap_or_default(),
         enabled,
         disabled,
         task: matches.subcommand_name().and_then(|name| (name == CLASSIFY).then_some(Task::Classify)),

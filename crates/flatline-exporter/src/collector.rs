@@ -7,6 +7,7 @@
 use crate::exposition::Reading;
 use clap::{Arg, ArgMatches};
 use flatline_catalog::Family;
+use flatline_ledger::StateDirectory;
 use flatline_sources::{Fault, Roots, SourceError};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub struct Environment {
     pub flags: ArgMatches,
     /// File descriptors all collectors together may hold open between scrapes.
     pub fd_budget: usize,
+    /// What outlives the process, if the host has room for it. Reading and writing may hang with the disk.
+    pub state: Option<StateDirectory>,
 }
 
 /// The three outcomes of a collector's start.

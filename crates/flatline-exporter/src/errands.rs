@@ -33,6 +33,11 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Send + 'static> Errands<K, V> {
         Self { name, out: HashMap::new(), calls: 0, send, returned }
     }
 
+    /// How many have not come back.
+    pub(crate) fn out(&self) -> usize {
+        self.out.len()
+    }
+
     /// Sends those of `wanted` that are not out already and returns what has come back, from this call or earlier
     /// ones. Waits for the new ones, no longer than `patience`; who is later comes back with a later call.
     pub(crate) fn run<F: FnOnce() -> V + Send + 'static>(
@@ -99,7 +104,7 @@ mod tests {
         let mut back = errands.run((0..10 * MAX_OUT).map(|n| (n, move || n * 2)), PATIENCE);
         back.sort_unstable();
         assert_eq!(back, (0..10 * MAX_OUT).map(|n| (n, n * 2)).collect::<Vec<_>>());
-        assert_eq!(errands.out.len(), 0);
+        assert_eq!(errands.out(), 0);
     }
 
     #[test]
@@ -111,7 +116,7 @@ mod tests {
             1
         };
         assert!(errands.run([("stuck", hang)], Duration::from_millis(10)).is_empty());
-        assert_eq!(errands.out.len(), 1);
+        assert_eq!(errands.out(), 1);
         // The second reader of the same resource would return at once; it must not even start.
         assert!(errands.run([("stuck", || 2)], Duration::from_millis(10)).is_empty());
         assert_eq!(errands.run([("other", || 3)], PATIENCE), [("other", 3)]);
@@ -134,7 +139,7 @@ mod tests {
                 (round * 100 + n, move || drop(released.lock().map(|released| released.recv())))
             };
             assert!(errands.run((0..MAX_OUT).map(hang), Duration::from_millis(5)).is_empty());
-            assert_eq!(errands.out.len(), MAX_OUT);
+            assert_eq!(errands.out(), MAX_OUT);
         }
         drop(release);
     }

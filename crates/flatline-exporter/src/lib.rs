@@ -16,6 +16,7 @@ pub mod logging;
 pub mod runtime;
 pub mod scheduler;
 pub mod self_metrics;
+mod state;
 pub mod version;
 
 use cli::Settings;
@@ -77,12 +78,14 @@ fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
         if settings.systemd_socket { http::listen::from_systemd()? } else { http::listen::bind(&settings.listen)? };
     let web = settings.web_config_file.as_ref().map(|path| Reloader::start(path)).transpose();
     let web = web.map_err(|error| error.to_string())?.map(Arc::new);
-    let environment = Environment { roots: settings.roots.clone(), flags: settings.flags.clone(), fd_budget };
+    let state = state::open(&settings.state_directory)?;
+    let state_available = state.is_some();
+    let environment = Environment { roots: settings.roots.clone(), flags: settings.flags.clone(), fd_budget, state };
     let scheduler = Scheduler::start(&settings.enabled, &settings.disabled, &environment)
         .map_err(|error| format!("can't start a thread: {error}"))?;
     let app = Arc::new(App {
         scheduler,
-        self_metrics: SelfMetrics::new(memory_locked, settings.exporter_metrics),
+        self_metrics: SelfMetrics::new(memory_locked, state_available, settings.exporter_metrics),
         web,
         telemetry_path: settings.telemetry_path.clone(),
         deadline: settings.deadline,

@@ -432,7 +432,7 @@ mod tests {
 
     async fn started(descriptors: &[&'static Descriptor]) -> Scheduler {
         let flags = crate::cli::command().get_matches_from(["test"]);
-        let environment = Environment { roots: Roots::default(), flags, fd_budget: 64 };
+        let environment = Environment { roots: Roots::default(), flags, fd_budget: 64, state: None };
         let scheduler = Scheduler::start(descriptors, &[], &environment).expect("threads");
         scheduler.settled(Instant::now() + LONG).await;
         scheduler
@@ -551,7 +551,7 @@ mod tests {
         static OFF: Descriptor = descriptor("off", |_| Init::Off("nothing here".to_owned()));
         static FAILS: Descriptor = descriptor("fails", |_| Init::Failed("broken".to_owned()));
         let flags = crate::cli::command().get_matches_from(["test"]);
-        let environment = Environment { roots: Roots::default(), flags, fd_budget: 64 };
+        let environment = Environment { roots: Roots::default(), flags, fd_budget: 64, state: None };
         let scheduler = Scheduler::start(&[&HANGS, &OFF, &FAILS], &[], &environment).expect("threads");
         scheduler.settled(Instant::now() + SHORT).await;
         let reports = scrape(&scheduler, SHORT).await;

@@ -13,6 +13,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct SelfMetrics {
     memory_locked: bool,
+    state_available: bool,
     with_process: bool,
     start_time_seconds: Option<f64>,
     requests: Mutex<BTreeMap<u16, u64>>,
@@ -21,8 +22,14 @@ pub struct SelfMetrics {
 impl SelfMetrics {
     /// Reads what does not change any more.
     #[must_use]
-    pub fn new(memory_locked: bool, with_process: bool) -> Self {
-        Self { memory_locked, with_process, start_time_seconds: start_time_seconds(), requests: Mutex::default() }
+    pub fn new(memory_locked: bool, state_available: bool, with_process: bool) -> Self {
+        Self {
+            memory_locked,
+            state_available,
+            with_process,
+            start_time_seconds: start_time_seconds(),
+            requests: Mutex::default(),
+        }
     }
 
     /// Counts an answered request.
@@ -36,6 +43,7 @@ impl SelfMetrics {
         SelfReading {
             reports,
             memory_locked: self.memory_locked,
+            state_available: self.state_available,
             web_config_reload_successful,
             requests: self
                 .requests
@@ -53,6 +61,7 @@ impl SelfMetrics {
 pub struct SelfReading {
     reports: Vec<Report>,
     memory_locked: bool,
+    state_available: bool,
     web_config_reload_successful: Option<bool>,
     requests: Vec<(String, u64)>,
     process: Option<Process>,
@@ -67,6 +76,7 @@ impl Reading for SelfReading {
         self.emit_outcomes(out)?;
         self.emit_losses(out)?;
         out.single(&catalog::MEMORY_LOCKED, self.memory_locked)?;
+        out.single(&catalog::STATE_AVAILABLE, self.state_available)?;
         out.family(&catalog::WEB_CONFIG_RELOAD_SUCCESS, |samples| {
             samples.push_some(&[], self.web_config_reload_successful)
         })?;

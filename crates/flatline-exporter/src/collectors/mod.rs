@@ -1,7 +1,9 @@
 //! The collectors, one file per signal.
 
+mod boots;
 mod crash_capture;
 mod kernel_faults;
+mod kernel_log;
 mod memcg;
 mod pressure;
 mod tasks;
@@ -12,8 +14,10 @@ use crate::collector::Descriptor;
 
 /// Every collector compiled in. Adding a signal adds its file and its line here.
 pub const ALL: &[&Descriptor] = &[
+    &boots::COLLECTOR,
     &crash_capture::COLLECTOR,
     &kernel_faults::COLLECTOR,
+    &kernel_log::COLLECTOR,
     &memcg::COLLECTOR,
     &pressure::COLLECTOR,
     &tasks::COLLECTOR,

@@ -38,6 +38,10 @@ impl Exporter {
         if !arguments.iter().any(|argument| argument.as_ref().to_string_lossy().contains("web.listen-address")) {
             command.arg("--web.listen-address=127.0.0.1:0");
         }
+        // Tests run side by side, and one state directory belongs to one exporter.
+        if !arguments.iter().any(|argument| argument.as_ref().to_string_lossy().contains("state.directory")) {
+            command.arg("--state.directory=");
+        }
         let mut child = command.args(arguments).stderr(Stdio::piped()).spawn().expect("the exporter starts");
         let log = Arc::new(Mutex::new(String::new()));
         let (announce, announced) = std::sync::mpsc::channel();

@@ -1,0 +1,50 @@
+//! The boots the journal knows, asked for once in the life of a state directory.
+//!
+//! This is one of the two places where the exporter starts a process: the journal's format is private to systemd, and
+//! nobody waits for the answer. A journal of years may take minutes.
+
+use flatline_ledger::{JournalBoot, parse_list_boots};
+use std::io::{ErrorKind, Read};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+/// Ten thousand boots.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// In the journal's order.
+pub(super) type Boots = Vec<JournalBoot>;
+
+/// Asks on a thread of its own.
+pub(super) fn ask(journalctl: String) -> Option<Receiver<Boots>> {
+    let (send, boots) = channel();
+    let errand = move || match list_boots(&journalctl) {
+        Ok(listed) => {
+            let (listed, problems) = parse_list_boots(&listed);
+            tracing::info!(boots = listed.len(), unreadable = problems.len(), "asked the journal for earlier boots");
+            let _ = send.send(listed);
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            tracing::info!(program = journalctl, "there is no journal to ask for earlier boots");
+            let _ = send.send(Vec::new());
+        }
+        Err(error) => tracing::warn!(program = journalctl, %error, "the journal could not be asked for earlier boots"),
+    };
+    thread::Builder::new().name("fl-boots-seed".to_owned()).spawn(errand).ok().map(|_| boots)
+}
+
+#[expect(clippy::disallowed_methods, reason = "asked once, on a thread nobody waits for; see above")]
+fn list_boots(journalctl: &str) -> std::io::Result<Vec<u8>> {
+    let mut child = Command::new(journalctl)
+        .args(["--list-boots", "--output=json", "--quiet"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut listed = Vec::new();
+    let read = child.stdout.take().map_or(Ok(0), |output| output.take(MAX_BYTES).read_to_end(&mut listed));
+    // Whatever it has left to say, it is not wanted.
+    let _ = child.kill();
+    child.wait()?;
+    read.map(|_| listed)
+}

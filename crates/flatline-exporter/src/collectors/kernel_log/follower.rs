@@ -1,0 +1,200 @@
+//! The thread that follows the ring, and what it keeps over restarts of the exporter.
+
+use super::tally::{Clock, Tally};
+use crate::collector::Environment;
+use crate::errands::Errands;
+use flatline_events::Classifier;
+use flatline_ledger::{Snapshot, StateDirectory, StateError};
+use flatline_sources::kernel_ring::{LONGEST_RECORD, Next, Ring};
+use flatline_sources::{Fault, Roots, SourceError, read};
+use rustix::time::{ClockId, clock_gettime};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Records between two looks at the clock.
+const BATCH: usize = 256;
+/// After a full batch it rests this many times as long as the batch took.
+const REST: u32 = 4;
+/// How long it waits for a record before it says that it is alive.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Silent for this long, it hangs.
+const DEAD_AFTER: Duration = Duration::from_secs(30);
+/// How long the start waits for what is in the ring already.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const SAVE_EVERY: Duration = Duration::from_secs(15);
+/// How long the start waits for a state directory on a slow disk.
+const LOAD_PATIENCE: Duration = Duration::from_secs(1);
+const SNAPSHOT: &str = "kernel_log";
+const STACK_BYTES: usize = 256 * 1024;
+
+/// What the thread and the collector share.
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    counted: Mutex<Counted>,
+    /// Told when the ring has been read to its end.
+    caught_up: Condvar,
+}
+
+#[derive(Debug)]
+struct Counted {
+    tally: Tally,
+    looked: Instant,
+    at_end: bool,
+    error: Option<SourceError>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows the ring until the process ends.
+#[derive(Debug)]
+pub(super) struct Follower {
+    shared: Arc<Shared>,
+}
+
+impl Follower {
+    /// Goes on where the exporter before left off, and returns when the ring has been read to its end or soon after.
+    pub(super) fn start(ring: Ring, classifier: Classifier, environment: &Environment) -> Result<Self, String> {
+        let boot_id = boot_id(&environment.roots).map_err(|error| error.to_string())?;
+        let mut store = Store::new(environment.state.as_ref());
+        let mut tally = store.load();
+        tally.resume(&boot_id);
+        let path = environment.roots.rootfs.join("dev/kmsg");
+        let counted = Counted { tally, looked: Instant::now(), at_end: false, error: None };
+        let shared = Arc::new(Shared { path, counted: Mutex::new(counted), caught_up: Condvar::new() });
+        let following = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("fl-kmsg".to_owned()).stack_size(STACK_BYTES);
+        thread.spawn(move || follow(&ring, &classifier, &following, store)).map_err(|error| error.to_string())?;
+        let counted = shared.lock();
+        let waited = shared.caught_up.wait_timeout_while(counted, FIRST_LOOK, |counted| !counted.at_end);
+        drop(waited);
+        Ok(Self { shared })
+    }
+
+    /// Copies what has been counted.
+    pub(super) fn tally(&self, into: &mut Tally) -> Result<(), SourceError> {
+        let counted = self.shared.lock();
+        if let Some(error) = &counted.error {
+            return Err(error.clone());
+        }
+        if counted.looked.elapsed() > DEAD_AFTER {
+            let detail = format!("nobody has looked at it for {} s", counted.looked.elapsed().as_secs());
+            return Err(SourceError { path: self.shared.path.as_path().into(), fault: Fault::IoError, detail });
+        }
+        into.clone_from(&counted.tally);
+        Ok(())
+    }
+}
+
+fn boot_id(roots: &Roots) -> Result<String, SourceError> {
+    let mut content = Vec::new();
+    read::read_bounded(&roots.procfs.join("sys/kernel/random/boot_id"), read::SMALL_FILE, &mut content)?;
+    Ok(String::from_utf8_lossy(content.trim_ascii()).into_owned())
+}
+
+fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut store: Store) {
+    let mut buffer = vec![0; LONGEST_RECORD];
+    let mut saved = Instant::now();
+    loop {
+        let begun = Instant::now();
+        match take_batch(ring, classifier, shared, &mut buffer) {
+            Ok(true) => thread::sleep((begun.elapsed() * REST).min(LOOK_EVERY)),
+            Ok(false) => {
+                if let Err(error) = ring.wait(LOOK_EVERY) {
+                    return shared.lock().error = Some(error);
+                }
+            }
+            Err(error) => return shared.lock().error = Some(error),
+        }
+        if saved.elapsed() >= SAVE_EVERY {
+            saved = Instant::now();
+            store.save(&shared.lock().tally);
+        }
+    }
+}
+
+/// Counts up to a batch of records; whether there may be more.
+fn take_batch(ring: &Ring, classifier: &Classifier, shared: &Shared, buffer: &mut [u8]) -> Result<bool, SourceError> {
+    let clock = clock();
+    for _ in 0..BATCH {
+        // The lock is held for one record at a time: a scrape waits for microseconds.
+        match ring.next(buffer)? {
+            Next::Record(record) => shared.lock().tally.take(record, classifier, clock),
+            Next::TooLong => shared.lock().tally.unreadable += 1,
+            // The gap in the sequence tells how many.
+            Next::Overrun => {}
+            Next::Empty => {
+                let mut counted = shared.lock();
+                counted.looked = Instant::now();
+                counted.at_end = true;
+                shared.caught_up.notify_all();
+                return Ok(false);
+            }
+        }
+    }
+    shared.lock().looked = Instant::now();
+    Ok(true)
+}
+
+/// The kernel stamps its records with a clock that is set like the monotonic one and still in suspend.
+fn clock() -> Clock {
+    let monotonic = clock_gettime(ClockId::Monotonic);
+    let kernel = Duration::try_from(monotonic).unwrap_or_default().as_secs_f64();
+    Clock { wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(), kernel }
+}
+
+/// The totals and the position on disk. The disk may hang, so it is never waited for while the log is followed.
+struct Store {
+    snapshot: Option<Arc<Snapshot<Tally>>>,
+    errands: Errands<&'static str, Result<Option<Tally>, StateError>>,
+    saved: Tally,
+    failing: bool,
+}
+
+impl Store {
+    fn new(state: Option<&StateDirectory>) -> Self {
+        let snapshot = state.map(|state| Arc::new(state.snapshot(SNAPSHOT)));
+        Self { snapshot, errands: Errands::new("fl-kmsg-state"), saved: Tally::default(), failing: false }
+    }
+
+    fn load(&mut self) -> Tally {
+        let Some(snapshot) = self.snapshot.clone() else { return Tally::default() };
+        let mut loaded = self.errands.run([("load", move || snapshot.load())], LOAD_PATIENCE);
+        match loaded.pop() {
+            Some((_, Ok(tally))) => self.saved = tally.unwrap_or_default(),
+            Some((_, Err(error))) => tracing::warn!(%error, "what was counted before is lost; counting begins anew"),
+            None => {
+                // What is there must not be overwritten with less.
+                tracing::warn!("the state directory does not answer; totals are not kept over restarts");
+                self.snapshot = None;
+            }
+        }
+        self.saved.clone()
+    }
+
+    fn save(&mut self, tally: &Tally) {
+        let Some(snapshot) = self.snapshot.clone().filter(|_| *tally != self.saved) else { return };
+        let written = tally.clone();
+        let save = move || snapshot.store(&written).map(|()| None);
+        // One that is still being written is waited for by nobody; what is newer goes with the next.
+        let before = self.errands.out();
+        let outcomes = self.errands.run([("save", save)], Duration::ZERO);
+        if before == 0 || !outcomes.is_empty() {
+            self.saved.clone_from(tally);
+        }
+        for (_, outcome) in outcomes {
+            if let Err(error) = &outcome
+                && !self.failing
+            {
+                tracing::warn!(%error, "totals are not kept over restarts");
+            }
+            self.failing = outcome.is_err();
+        }
+    }
+}
