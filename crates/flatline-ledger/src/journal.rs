@@ -24,7 +24,7 @@ pub struct JournalBoot {
 
 impl JournalBoot {
     /// The boot for the ledger. How it ended nobody knows.
-    pub(crate) fn to_boot(&self) -> Boot {
+    pub(crate) fn to_boot(self) -> Boot {
         let lasted = Duration::try_from(self.last.duration_since(self.first)).ok();
         Boot {
             boot: self.boot,

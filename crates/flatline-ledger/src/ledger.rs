@@ -169,7 +169,7 @@ impl Ledger {
         }
         self.header.seeded = true;
         let unknown = journal.iter().filter(|found| found.boot != running && self.find(found.boot).is_none());
-        let mut boots: Vec<Boot> = unknown.map(JournalBoot::to_boot).collect();
+        let mut boots: Vec<Boot> = unknown.map(|found| found.to_boot()).collect();
         self.header.totals.boots += boots.len() as u64;
         self.header.totals.short += boots.iter().filter(|boot| is_short(boot, short_boot)).count() as u64;
         boots.append(&mut self.boots);
