@@ -20,7 +20,7 @@ pub const MAX_BOOTS: usize = 1000;
 pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Of a kernel's release so much is kept; the kernel itself allows 64.
 const KERNEL_CHARS: usize = 128;
-/// A boot that lasted less is a short one, unless configured otherwise. The field's short boots lasted 2m32s and 16m0s,
+/// A boot that crashed sooner is a short one, unless configured otherwise. The field's short boots lasted 2m32s and 16m0s,
 /// the shortest of its others 1h26m.
 pub const SHORT_BOOT: Duration = Duration::from_secs(30 * 60);
 
@@ -31,8 +31,16 @@ pub struct BootTotals {
     pub boots: u64,
     /// Boots that ended uncleanly.
     pub unclean: u64,
-    /// Boots that ended, in whatever way, sooner than a boot should.
+    /// Boots that ended sooner than a boot should, and not because they were shut down, as far as is known.
     pub short: u64,
+}
+
+impl BootTotals {
+    fn add(&mut self, boots: usize, unclean: usize, short: usize) {
+        self.boots = self.boots.saturating_add(boots as u64);
+        self.unclean = self.unclean.saturating_add(unclean as u64);
+        self.short = self.short.saturating_add(short as u64);
+    }
 }
 
 /// The first line of the file.
@@ -170,8 +178,8 @@ impl Ledger {
         self.header.seeded = true;
         let unknown = journal.iter().filter(|found| found.boot != running && self.find(found.boot).is_none());
         let mut boots: Vec<Boot> = unknown.map(|found| found.to_boot()).collect();
-        self.header.totals.boots += boots.len() as u64;
-        self.header.totals.short += boots.iter().filter(|boot| is_short(boot, short_boot)).count() as u64;
+        let short = boots.iter().filter(|boot| is_short(boot, short_boot)).count();
+        self.header.totals.add(boots.len(), 0, short);
         boots.append(&mut self.boots);
         self.boots = boots;
         self.forget();
@@ -184,7 +192,7 @@ impl Ledger {
                 Some(boot) => boot.alive_at(beat.at),
                 None => {
                     self.boots.push(started(beat.boot, beat.at));
-                    self.header.totals.boots += 1;
+                    self.header.totals.add(1, 0, 0);
                 }
             }
         }
@@ -208,7 +216,7 @@ impl Ledger {
         let (entered, mut boot) = match known {
             Some(boot) if boot.source == Source::Own => (Entered::Again, boot),
             known => {
-                self.header.totals.boots += u64::from(known.is_none());
+                self.header.totals.add(usize::from(known.is_none()), 0, 0);
                 (Entered::New, started(identity.boot, now))
             }
         };
@@ -241,8 +249,8 @@ impl Ledger {
                 }
                 None => boot.ended = Ending::Unclean,
             }
-            self.header.totals.unclean += u64::from(boot.ended == Ending::Unclean);
-            self.header.totals.short += u64::from(is_short(boot, short_boot));
+            let unclean = usize::from(boot.ended == Ending::Unclean);
+            self.header.totals.add(0, unclean, usize::from(is_short(boot, short_boot)));
         }
     }
 
@@ -306,7 +314,9 @@ pub(crate) fn kernel_changed(earlier: &Boot, later: &Boot) -> Option<bool> {
     earlier.kernel.as_ref().zip(later.kernel.as_ref()).map(|(before, after)| before != after)
 }
 
-/// Whether the boot has ended, sooner than a boot should. What lasted an unknown time is not short.
+/// Whether the boot has ended sooner than a boot should. What was shut down is not short, nor what lasted nobody knows how
+/// long; what nobody watched is.
 pub(crate) fn is_short(boot: &Boot, limit: Duration) -> bool {
-    boot.ended != Ending::Running && crate::chronology::duration(boot).is_some_and(|lasted| lasted < limit)
+    !matches!(boot.ended, Ending::Running | Ending::Clean)
+        && crate::chronology::duration(boot).is_some_and(|lasted| lasted < limit)
 }

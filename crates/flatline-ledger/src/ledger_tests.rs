@@ -138,6 +138,10 @@ fn short_boots_are_counted_when_they_end() {
     }
     assert_eq!(host.ledger.totals(), BootTotals { boots: 4, unclean: 3, short: 3 });
     assert_eq!(host.windows().iter().map(|window| window.short).collect::<Vec<_>>(), [true, true, true, false]);
+    host.live(152);
+    host.leave(Leaving::System);
+    host.boot();
+    assert_eq!(host.ledger.totals().short, 3, "two kernels tried in a row are no crash loop");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How windows are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// A boot that lasted less is a short one.
+    /// A boot that lasted less is a short one, unless it was shut down.
     pub short_boot: Duration,
 }
 
@@ -40,7 +40,7 @@ pub struct Window {
     pub ended: Ending,
     /// How that is known, in words.
     pub reason: Option<String>,
-    /// It ended sooner than a boot should.
+    /// It ended sooner than a boot should, and not because it was shut down.
     pub short: bool,
     /// Whether its wall clock agrees with the other boots'. If not, the start and the end may be years off.
     pub clock_trusted: bool,
