@@ -5,6 +5,7 @@
 //! names, so nothing can be set in one place and not in the others.
 
 use crate::collector::{Activation, Descriptor};
+use crate::commands::Task;
 use crate::config_file::{self, ConfigError, Setting};
 use crate::flags::{path, switch, switch_owned, value};
 use crate::http::listen::ListenAddress;
@@ -55,13 +56,6 @@ pub struct Settings {
     pub flags: ArgMatches,
     /// What to do instead of serving metrics.
     pub task: Option<Task>,
-}
-
-/// What the program can do besides serving metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
-    /// Classify log lines from standard input.
-    Classify,
 }
 
 /// Why the exporter does not start.
@@ -162,12 +156,8 @@ pub fn command() -> Command {
     for descriptor in collectors::ALL {
         command = command.args(switch_owned(collector_flag(descriptor), descriptor.help)).args((descriptor.flags)());
     }
-    command.mut_args(with_environment).subcommand(Command::new(CLASSIFY).about(
-        "Read log lines as JSON objects (line, source, facility, priority, ident) and write each back with its kind",
-    ))
+    command.mut_args(with_environment).subcommands(Task::commands())
 }
-
-const CLASSIFY: &str = "classify";
 
 fn web_flags() -> Vec<Arg> {
     let mut flags = vec![
@@ -197,10 +187,10 @@ fn web_flags() -> Vec<Arg> {
 
 fn path_flags() -> Vec<Arg> {
     vec![
-        path("path.procfs", "procfs of the host").default_value("/proc"),
+        path("path.procfs", "procfs of the host").default_value("/proc").global(true),
         path("path.sysfs", "sysfs of the host").default_value("/sys"),
         path("path.cgroup", "cgroup hierarchy of the host [default: <path.sysfs>/fs/cgroup]"),
-        path("path.rootfs", "Root file system of the host").default_value("/"),
+        path("path.rootfs", "Root file system of the host").default_value("/").global(true),
     ]
 }
 
@@ -209,6 +199,7 @@ fn other_flags() -> Vec<Arg> {
         path("config.file", "YAML file with the same settings as the flags"),
         path("state.directory", "Where counters and boots are kept over restarts; empty for nowhere")
             .default_value("/var/lib/flatline")
+            .global(true)
             .value_parser(OsStringValueParser::new().map(PathBuf::from)),
         value(
             "scrape.deadline",
@@ -308,7 +299,7 @@ fn settings(matches: ArgMatches) -> Settings {
         state_directory: path("state.directory").unwrap_or_default(),
         enabled,
         disabled,
-        task: matches.subcommand_name().and_then(|name| (name == CLASSIFY).then_some(Task::Classify)),
+        task: Task::of(&matches),
         flags: matches,
     }
 }

@@ -3,10 +3,10 @@
 //! [`cli`] reads the settings, [`scheduler`] runs one thread per collector, [`collectors`] holds one file
 //! per signal, [`exposition`] turns readings into bytes and [`http`] serves them. `ARCHITECTURE.md` is the map.
 
-mod classify;
 pub mod cli;
 pub mod collector;
 pub mod collectors;
+pub mod commands;
 pub mod config_file;
 mod errands;
 pub mod exposition;
@@ -21,6 +21,7 @@ pub mod version;
 
 use cli::Settings;
 use collector::Environment;
+use commands::Task;
 use flatline_web::Reloader;
 use http::server::{MAX_CONNECTIONS, Server, into_tokio};
 use http::{App, Buffers};
@@ -48,10 +49,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(cli::Error::Flags(error)) => error.exit(),
         Err(error) => return refuse(&error.to_string()),
     };
-    if let Some(task) = settings.task {
-        return match task {
-            cli::Task::Classify => classify::run(std::io::stdin().lock(), std::io::stdout().lock()),
-        };
+    let output = || std::io::stdout().lock();
+    match &settings.task {
+        None => {}
+        Some(Task::Classify) => return commands::classify::run(std::io::stdin().lock(), output()),
+        Some(Task::Boots(request)) => return commands::boots::run(request, &settings, output()),
     }
     let locked = if settings.lock_memory { runtime::lock_memory() } else { Err("--no-runtime.lock-memory".to_owned()) };
     let log = logging::init(settings.log_level, settings.log_format);
@@ -102,6 +104,7 @@ fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
         .build()
         .map_err(|error| format!("can't start the runtime: {error}"))?;
     let outcome = runtime.block_on(answer(app, listeners, MAX_CONNECTIONS.min(fd_budget / 2).max(8)));
+    state::leave(&environment);
     runtime.shutdown_background();
     outcome
 }

@@ -1,6 +1,9 @@
-//! Taking hold of the state directory at start-up.
+//! Taking hold of the state directory at start-up, and the last word in it.
 
-use flatline_ledger::{StateDirectory, StateError};
+use crate::collector::Environment;
+use flatline_ledger::{
+    Farewell, Identity, Leaving, Moment, StateDirectory, StateError, say_farewell, system_is_stopping,
+};
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -35,6 +38,28 @@ pub(crate) fn open(path: &Path) -> Result<Option<StateDirectory>, String> {
             tracing::warn!("{}: the disk does not answer{lacking}", path.display());
             Ok(None)
         }
+    }
+}
+
+/// Says how the exporter leaves: with the whole system, which ends the boot cleanly, or alone. Not on a dead disk.
+pub(crate) fn leave(environment: &Environment) {
+    let Some(state) = environment.state.clone() else { return };
+    let roots = environment.roots.clone();
+    let (send, left) = channel();
+    let farewell = move || {
+        let evidence = system_is_stopping(&roots);
+        let leaving = if evidence.is_some() { Leaving::System } else { Leaving::Exporter };
+        let reason = evidence.map_or_else(|| "SIGTERM".to_owned(), |file| format!("SIGTERM while there is /{file}"));
+        if let Ok(identity) = Identity::read(&roots) {
+            let farewell = Farewell::new(identity.boot, Moment::now(), leaving, &reason);
+            if let Err(error) = say_farewell(state.path(), &farewell) {
+                tracing::warn!(%error, "how this boot ends will not be known");
+            }
+        }
+        let _ = send.send(());
+    };
+    if thread::Builder::new().name("fl-state".to_owned()).spawn(farewell).is_ok() {
+        let _ = left.recv_timeout(PATIENCE);
     }
 }
 

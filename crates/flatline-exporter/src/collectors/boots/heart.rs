@@ -103,13 +103,13 @@ impl Diary {
         }
         let mut heartbeat = None;
         loop {
-            let begun = Instant::now();
-            self.take_seed(&mut ledger);
+            let next = Instant::now() + BEAT_EVERY;
             match self.waiting(|diary| diary.beat(&mut heartbeat, &mut ledger)) {
                 Ok(()) => self.failing = false,
                 Err(error) => self.complain(&error),
             }
-            thread::sleep(BEAT_EVERY.saturating_sub(begun.elapsed()));
+            self.take_seed(&mut ledger, next);
+            thread::sleep(next.saturating_duration_since(Instant::now()));
         }
     }
 
@@ -149,8 +149,10 @@ impl Diary {
         Ok(())
     }
 
-    fn take_seed(&mut self, ledger: &mut Ledger) {
-        let Some(boots) = self.seed.as_ref().and_then(|seed| seed.try_recv().ok()) else { return };
+    /// Waits for the journal's answer until `next`, if one is to come.
+    fn take_seed(&mut self, ledger: &mut Ledger, next: Instant) {
+        let Some(seed) = &self.seed else { return };
+        let Ok(boots) = seed.recv_timeout(next.saturating_duration_since(Instant::now())) else { return };
         self.seed = None;
         ledger.seed(&boots, self.identity.boot, self.short_boot);
         if let Err(error) = self.waiting(|diary| diary.state.store_boots(ledger)) {

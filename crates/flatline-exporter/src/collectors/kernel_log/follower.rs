@@ -100,7 +100,7 @@ fn boot_id(roots: &Roots) -> Result<String, SourceError> {
 
 fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut store: Store) {
     let mut buffer = vec![0; LONGEST_RECORD];
-    let mut saved = Instant::now();
+    let mut saved: Option<Instant> = None;
     loop {
         let begun = Instant::now();
         match take_batch(ring, classifier, shared, &mut buffer) {
@@ -112,8 +112,8 @@ fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut store: Stor
             }
             Err(error) => return shared.lock().error = Some(error),
         }
-        if saved.elapsed() >= SAVE_EVERY {
-            saved = Instant::now();
+        if saved.is_none_or(|saved| saved.elapsed() >= SAVE_EVERY) {
+            saved = Some(Instant::now());
             store.save(&shared.lock().tally);
         }
     }
@@ -180,12 +180,12 @@ impl Store {
 
     fn save(&mut self, tally: &Tally) {
         let Some(snapshot) = self.snapshot.clone().filter(|_| *tally != self.saved) else { return };
-        let written = tally.clone();
-        let save = move || snapshot.store(&written).map(|()| None);
+        let mut outcomes = self.errands.settled();
         // One that is still being written is waited for by nobody; what is newer goes with the next.
-        let before = self.errands.out();
-        let outcomes = self.errands.run([("save", save)], Duration::ZERO);
-        if before == 0 || !outcomes.is_empty() {
+        if self.errands.out() == 0 {
+            let written = tally.clone();
+            let save = move || snapshot.store(&written).map(|()| None);
+            outcomes.extend(self.errands.run([("save", save)], Duration::ZERO));
             self.saved.clone_from(tally);
         }
         for (_, outcome) in outcomes {

@@ -4,6 +4,14 @@ use flatline_events::{Classifier, json};
 use std::io::{BufRead, ErrorKind, Write};
 use std::process::ExitCode;
 
+pub(crate) const NAME: &str = "classify";
+
+pub(crate) fn command() -> clap::Command {
+    clap::Command::new(NAME).about(
+        "Read log lines as JSON objects (line, source, facility, priority, ident) and write each back with its kind",
+    )
+}
+
 /// Reads JSON objects line by line and writes each back with `kind` and `labels`. A line that can't be read is
 /// reported with its number and the rest goes on; the exit code tells.
 pub(crate) fn run(mut input: impl BufRead, output: impl Write) -> ExitCode {
