@@ -176,8 +176,13 @@ impl Ledger {
             return;
         }
         self.header.seeded = true;
-        let unknown = journal.iter().filter(|found| found.boot != running && self.find(found.boot).is_none());
-        let mut boots: Vec<Boot> = unknown.map(|found| found.to_boot()).collect();
+        let mut boots: Vec<Boot> = Vec::new();
+        for found in journal.iter().filter(|found| found.boot != running && self.find(found.boot).is_none()) {
+            // Journals merged from several files can list a boot twice.
+            if boots.iter().all(|boot| boot.boot != found.boot) {
+                boots.push(found.to_boot());
+            }
+        }
         let short = boots.iter().filter(|boot| is_short(boot, short_boot)).count();
         self.header.totals.add(boots.len(), 0, short);
         boots.append(&mut self.boots);

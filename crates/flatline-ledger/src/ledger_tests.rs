@@ -244,7 +244,8 @@ fn the_ledger_is_bounded_and_its_totals_are_not() {
 fn the_journal_seeds_once_and_without_the_running_boot() {
     let (journal, _) = parse_list_boots(include_bytes!("../../../fixtures/boots/hemma/list-boots.txt"));
     let mut ledger = Ledger::default();
-    ledger.seed(&journal, BootId(9), SHORT_BOOT);
+    let twice = [journal.as_slice(), &journal[..3]].concat();
+    ledger.seed(&twice, BootId(9), SHORT_BOOT);
     assert_eq!(ledger.totals(), BootTotals { boots: 8, unclean: 0, short: 1 });
     let now = Moment { wall: "2026-01-06T10:14:48Z".parse().expect("a time"), boottime: Duration::from_secs(3602) };
     let identity = Identity { boot: BootId(9), kernel: "6.14".into(), command_line: "crc32:0".into() };
@@ -324,6 +325,17 @@ fn a_boot_the_ledger_lost_comes_back_from_its_heartbeat() {
     let boot = &ledger.boots()[0];
     assert_eq!((boot.boot, boot.start, boot.uptime), (BootId(1), host.booted, minutes(120)));
     assert_eq!(ledger.totals().boots, 1);
+}
+
+#[test]
+fn an_old_heartbeat_takes_nothing_back() {
+    let mut host = Host::new();
+    host.live(600);
+    let old = crate::slots::Beat { boot: BootId(host.boot), at: host.now() };
+    host.live(600);
+    let known = host.ledger.clone();
+    host.ledger.apply_beats(&[old]);
+    assert_eq!(host.ledger, known);
 }
 
 proptest! {
