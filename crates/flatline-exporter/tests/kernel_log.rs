@@ -46,10 +46,16 @@ impl Host {
         ])
     }
 
-    /// Writes a record of the kernel's and waits until it has been read: a pipe would run two together.
+    /// Writes a record of the kernel's, in one piece.
+    fn write(&mut self, sequence: u64, text: &str) {
+        let record = format!("3,{sequence},1000000,-;{text}\n");
+        self.ring.write_all(record.as_bytes()).expect("write");
+    }
+
+    /// Writes a record and waits until it has been read: a pipe would run two together.
     fn says(&mut self, exporter: &Exporter, sequence: u64, text: &str) -> Samples {
         let before = records(&exporter.scrape());
-        write!(self.ring, "3,{sequence},1000000,-;{text}\n").expect("write");
+        self.write(sequence, text);
         exporter.scrape_until("the record is read", |samples| records(samples) > before)
     }
 }
@@ -111,7 +117,7 @@ fn totals_survive_a_kill_and_no_line_is_counted_twice() {
     let exporter = host.exporter();
     assert_eq!(events(&exporter.scrape(), "hung_task"), Some(1.0));
     // The ring is read from its beginning again.
-    write!(host.ring, "3,0,1000000,-;{HUNG}\n").expect("write");
+    host.write(0, HUNG);
     std::thread::sleep(std::time::Duration::from_millis(500));
     let samples = host.says(&exporter, 1, PANIC);
     assert_eq!((events(&samples, "hung_task"), events(&samples, "kernel_panic")), (Some(1.0), Some(1.0)));
