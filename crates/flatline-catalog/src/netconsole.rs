@@ -51,6 +51,13 @@ pub static KEPT_BYTES: Family = Family::gauge(
     &[SENDER],
     "Size of the files with the host's last words in the state directory.",
 );
+/// Messages that are in no file.
+pub static UNKEPT: Family = Family::counter(
+    "flatline_netconsole_unkept_messages_total",
+    Unit::None,
+    &[SENDER],
+    "Messages that were counted but not written to the sender's file: no state directory, or its disk is too slow or full.",
+);
 
 /// The families of this signal.
-pub const FAMILIES: &[&Family] = &[&MESSAGES, &EVENTS, &LAST_TIMESTAMP, &LOST, &REJECTED, &KEPT_BYTES];
+pub const FAMILIES: &[&Family] = &[&MESSAGES, &EVENTS, &LAST_TIMESTAMP, &LOST, &REJECTED, &KEPT_BYTES, &UNKEPT];

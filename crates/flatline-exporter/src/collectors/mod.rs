@@ -5,6 +5,7 @@ mod crash_capture;
 mod kernel_faults;
 mod kernel_log;
 mod memcg;
+mod netconsole;
 mod pressure;
 mod tasks;
 mod vm;
@@ -19,6 +20,7 @@ pub const ALL: &[&Descriptor] = &[
     &kernel_faults::COLLECTOR,
     &kernel_log::COLLECTOR,
     &memcg::COLLECTOR,
+    &netconsole::COLLECTOR,
     &pressure::COLLECTOR,
     &tasks::COLLECTOR,
     &vm::COLLECTOR,
