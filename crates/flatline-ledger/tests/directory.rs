@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{endings, identity, moment, start};
+use common::{endings, moment, start};
 use flatline_ledger::{
     BootId, Ending, Entered, Farewell, Leaving, Ledger, Position, StateDirectory, StateError, Totals, read_boots,
     say_farewell,
