@@ -461,12 +461,17 @@ impl Guest {
 
     /// Pulls the plug and puts it back (`system_reset`), and waits until it has booted once more.
     pub fn reset(&self, deadline: Duration) -> Result<()> {
+        self.boots_again(deadline, || self.qmp()?.execute("system_reset", &json!({})).map(drop))
+    }
+
+    /// Waits until the guest has booted once more because of what `cause` does to it.
+    pub fn boots_again(&self, deadline: Duration, cause: impl FnOnce() -> Result<()>) -> Result<()> {
         let boots = |text: &str| text.matches(READY).count();
         let before = boots(&self.console());
-        self.qmp()?.execute("system_reset", &json!({}))?;
+        cause()?;
         let again = |text: &str| (boots(text) > before).then_some(());
         self.qemu.log().wait_for(deadline, again).ok_or_else(|| Error::Deadline {
-            what: "the guest's ready marker after its reset".to_owned(),
+            what: "the guest's ready marker after it was reset".to_owned(),
             deadline,
             seen: self.qemu.log().tail(30),
         })
