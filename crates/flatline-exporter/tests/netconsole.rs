@@ -29,7 +29,7 @@ impl Host {
         exporter.wait_for_log("receiving netconsole packets");
         let log = exporter.log();
         let line = log.lines().find(|line| line.contains("receiving netconsole packets")).expect("logged");
-        let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
+        let address = line.split("udp=").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
         let address = address.trim_matches('"').parse().expect("an address");
         Self { directory, exporter, address }
     }

@@ -2,6 +2,7 @@
 
 mod boots;
 mod crash_capture;
+mod journal;
 mod kernel_faults;
 mod kernel_log;
 mod memcg;
@@ -17,6 +18,7 @@ use crate::collector::Descriptor;
 pub const ALL: &[&Descriptor] = &[
     &boots::COLLECTOR,
     &crash_capture::COLLECTOR,
+    &journal::COLLECTOR,
     &kernel_faults::COLLECTOR,
     &kernel_log::COLLECTOR,
     &memcg::COLLECTOR,

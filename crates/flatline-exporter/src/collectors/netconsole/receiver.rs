@@ -77,7 +77,7 @@ impl Receiver {
         let receiving = Arc::clone(&shared);
         let thread = thread::Builder::new().name("fl-netcon".to_owned()).stack_size(STACK_BYTES);
         thread.spawn(move || receive(&socket, &classifier, &receiving)).map_err(describe)?;
-        tracing::info!(%address, "receiving netconsole packets");
+        tracing::info!(udp = %address, "receiving netconsole packets");
         Ok(Self { shared })
     }
 

@@ -1,0 +1,322 @@
+//! The thread that follows the journal through its child, and what it keeps over restarts of the exporter.
+
+use super::lines::{Found, Lines};
+use super::tally::{Snapshot, Tally};
+use crate::collector::Faults;
+use crate::errands::Errands;
+use flatline_events::Classifier;
+use flatline_events::journal::{FIELDS, Patterns};
+use flatline_ledger::{StateDirectory, StateError};
+use flatline_sources::{Fault, SourceError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, setpriority_process};
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long it waits for an entry before it says that it is alive.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Silent for this long, the thread hangs.
+const DEAD_AFTER: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// After what is read at once it rests this many times as long as that took: a flood costs a fifth of a processor.
+const REST: u32 = 4;
+const READ_BYTES: usize = 64 * 1024;
+/// Children that end one after the other without an entry before the position is taken for the reason.
+const FUTILE: u32 = 5;
+const SAVE_EVERY: Duration = Duration::from_secs(15);
+/// How long the start waits for a state directory on a slow disk.
+const LOAD_PATIENCE: Duration = Duration::from_secs(1);
+const SNAPSHOT: &str = "journal";
+/// The child yields to whoever needs the processor.
+const NICE: i32 = 10;
+const STACK_BYTES: usize = 512 * 1024;
+
+/// What follows the journal.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    pub(super) program: PathBuf,
+    /// Where the host's file systems are, if not at `/`.
+    pub(super) root: Option<PathBuf>,
+    pub(super) max_silence: Duration,
+}
+
+impl Reader {
+    /// Starts the child behind the entry at `cursor`, or with the next entry there will be.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one process of the exporter; nobody waits for it, and it ends with its pipe"
+    )]
+    fn spawn(&self, cursor: Option<&str>) -> std::io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(["--follow", "--output=json", "--no-pager", "--quiet"]).arg(format!("--output-fields={FIELDS}"));
+        match cursor {
+            Some(cursor) => command.arg("--no-tail").arg(format!("--after-cursor={cursor}")),
+            None => command.arg("--lines=0"),
+        };
+        if let Some(root) = &self.root {
+            command.arg("--root").arg(root);
+        }
+        // What it complains about goes where the exporter's log goes; the pauses bound it.
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let _ = setpriority_process(Some(Pid::from_child(&child)), NICE);
+        Ok(child)
+    }
+}
+
+/// What the thread and the collector share.
+struct Shared {
+    program: PathBuf,
+    counted: Mutex<Counted>,
+}
+
+struct Counted {
+    snapshot: Snapshot,
+    looked: Instant,
+    /// Why the journal is not being followed.
+    problem: Option<SourceError>,
+}
+
+impl Shared {
+    /// Held for one entry at a time: a scrape waits for microseconds.
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, detail: String) -> SourceError {
+        SourceError { path: self.program.as_path().into(), fault: Fault::IoError, detail }
+    }
+}
+
+/// Follows the journal until it is dropped.
+pub(super) struct Follower {
+    shared: Arc<Shared>,
+}
+
+impl Follower {
+    /// Goes on where the exporter before left off.
+    pub(super) fn start(
+        reader: Reader,
+        classifier: Classifier,
+        patterns: Patterns,
+        state: Option<&StateDirectory>,
+    ) -> Result<Self, String> {
+        let mut store = Store::new(state);
+        let mut tally = store.load();
+        tally.resume(&patterns);
+        let snapshot = Snapshot { tally, following: false, restarts: 0 };
+        let counted = Counted { snapshot, looked: Instant::now(), problem: None };
+        let shared = Arc::new(Shared { program: reader.program.clone(), counted: Mutex::new(counted) });
+        let follow = Follow { reader, classifier, patterns, shared: Arc::clone(&shared), store };
+        let thread = thread::Builder::new().name("fl-journal".to_owned()).stack_size(STACK_BYTES);
+        thread.spawn(move || follow.run()).map_err(|error| error.to_string())?;
+        Ok(Self { shared })
+    }
+
+    /// Copies what has been counted.
+    pub(super) fn snapshot(&self, into: &mut Snapshot, faults: &mut Faults) -> Result<(), SourceError> {
+        let counted = self.shared.lock();
+        // Also when the thread has panicked.
+        if counted.looked.elapsed() > DEAD_AFTER {
+            let silent = counted.looked.elapsed().as_secs();
+            return Err(self.shared.error(format!("nobody has followed the journal for {silent} s")));
+        }
+        into.clone_from(&counted.snapshot);
+        let problem = counted.problem.clone();
+        drop(counted);
+        if let Some(problem) = &problem {
+            faults.report(problem);
+        }
+        Ok(())
+    }
+}
+
+/// The thread.
+struct Follow {
+    reader: Reader,
+    classifier: Classifier,
+    patterns: Patterns,
+    shared: Arc<Shared>,
+    store: Store,
+}
+
+impl Follow {
+    fn run(mut self) {
+        let (mut pause, mut futile) = (FIRST_PAUSE, 0);
+        while self.wanted() {
+            let before = self.shared.lock().snapshot.tally.entries;
+            let ended = self.follow_child();
+            let mut counted = self.shared.lock();
+            counted.snapshot.following = false;
+            counted.snapshot.restarts += 1;
+            counted.problem = Some(self.shared.error(ended));
+            let delivered = counted.snapshot.tally.entries > before;
+            (pause, futile) = if delivered { (FIRST_PAUSE, 0) } else { (pause, futile + 1) };
+            if futile == FUTILE && counted.snapshot.tally.cursor.take().is_some() {
+                tracing::warn!("the journal can't be read from where it was left; going on with what comes now");
+            }
+            drop(counted);
+            self.rest(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// A collector that is started anew has a thread of its own.
+    fn wanted(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
+    fn rest(&mut self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while self.wanted() && Instant::now() < until {
+            self.alive();
+            thread::sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// Says so, and saves what is due.
+    fn alive(&mut self) {
+        let mut counted = self.shared.lock();
+        counted.looked = Instant::now();
+        if self.store.is_due() {
+            let tally = counted.snapshot.tally.clone();
+            drop(counted);
+            self.store.save(tally);
+        }
+    }
+
+    /// Follows one child to its end; why it ended.
+    fn follow_child(&mut self) -> String {
+        let cursor = self.shared.lock().snapshot.tally.cursor.clone();
+        let mut child = match self.reader.spawn(cursor.as_deref()) {
+            Ok(child) => child,
+            Err(error) => return format!("can't be started: {error}"),
+        };
+        let ended = match child.stdout.take() {
+            Some(output) => self.listen(output),
+            None => "has no output".to_owned(),
+        };
+        let _ = child.kill();
+        self.shared.lock().snapshot.following = false;
+        // One that sleeps in the kernel gets no successor: there is one at most.
+        loop {
+            match child.try_wait() {
+                Ok(None) if self.wanted() => self.rest(Duration::from_millis(100)),
+                Ok(Some(status)) => return format!("{ended} ({status})"),
+                Ok(None) | Err(_) => return ended,
+            }
+        }
+    }
+
+    /// Counts what the child says until it ends, hangs, or nobody wants it any more.
+    fn listen(&mut self, mut output: ChildStdout) -> String {
+        let (mut buffer, mut lines) = (vec![0; READ_BYTES], Lines::default());
+        let mut heard = Instant::now();
+        let mut counted = self.shared.lock();
+        counted.snapshot.following = true;
+        counted.problem = None;
+        drop(counted);
+        while self.wanted() {
+            self.alive();
+            match has_output(&output) {
+                Ok(false) if heard.elapsed() > self.reader.max_silence => {
+                    return "has said nothing for long".to_owned();
+                }
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(error) => return error.to_string(),
+            }
+            let begun = Instant::now();
+            match output.read(&mut buffer) {
+                Ok(0) => return "has ended".to_owned(),
+                Ok(bytes) => self.take(&buffer[..bytes], &mut lines),
+                Err(error) => return error.to_string(),
+            }
+            heard = Instant::now();
+            thread::sleep((begun.elapsed() * REST).min(LOOK_EVERY));
+        }
+        "is not wanted any more".to_owned()
+    }
+
+    fn take(&mut self, bytes: &[u8], lines: &mut Lines) {
+        let (shared, classifier, patterns) = (&self.shared, &self.classifier, &mut self.patterns);
+        lines.push(bytes, |found| {
+            let tally = &mut shared.lock().snapshot.tally;
+            match found {
+                Found::Line(line) => _ = tally.take(line, classifier, patterns),
+                Found::TooLong => tally.unreadable += 1,
+            }
+        });
+    }
+}
+
+fn has_output(output: &ChildStdout) -> std::io::Result<bool> {
+    let mut fds = [PollFd::new(output, PollFlags::IN)];
+    let timeout = Timespec { tv_sec: i64::try_from(LOOK_EVERY.as_secs()).unwrap_or(1), tv_nsec: 0 };
+    match poll(&mut fds, Some(&timeout)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The totals and the position on disk. The disk may hang, so it is never waited for while the journal is followed.
+struct Store {
+    snapshot: Option<Arc<flatline_ledger::Snapshot<Tally>>>,
+    errands: Errands<&'static str, Result<Option<Tally>, StateError>>,
+    saved: Tally,
+    looked: Instant,
+    failing: bool,
+}
+
+impl Store {
+    fn new(state: Option<&StateDirectory>) -> Self {
+        let snapshot = state.map(|state| Arc::new(state.snapshot(SNAPSHOT)));
+        let errands = Errands::new("fl-journal-file");
+        Self { snapshot, errands, saved: Tally::default(), looked: Instant::now(), failing: false }
+    }
+
+    fn load(&mut self) -> Tally {
+        let Some(snapshot) = self.snapshot.clone() else { return Tally::default() };
+        let mut loaded = self.errands.run([("load", move || snapshot.load())], LOAD_PATIENCE);
+        match loaded.pop() {
+            Some((_, Ok(tally))) => self.saved = tally.unwrap_or_default(),
+            Some((_, Err(error))) => tracing::warn!(%error, "what was counted before is lost; counting begins anew"),
+            None => {
+                // What is there must not be overwritten with less.
+                tracing::warn!("the state directory does not answer; totals are not kept over restarts");
+                self.snapshot = None;
+            }
+        }
+        self.saved.clone()
+    }
+
+    fn is_due(&self) -> bool {
+        self.snapshot.is_some() && self.looked.elapsed() >= SAVE_EVERY
+    }
+
+    fn save(&mut self, tally: Tally) {
+        self.looked = Instant::now();
+        let Some(snapshot) = self.snapshot.clone().filter(|_| tally != self.saved) else { return };
+        let written = tally.clone();
+        // One that is still being written is waited for by nobody; what is newer goes with the next.
+        let free = self.errands.out() == 0;
+        let outcomes = self.errands.run([("save", move || snapshot.store(&written).map(|()| None))], Duration::ZERO);
+        if free || !outcomes.is_empty() {
+            self.saved = tally;
+        }
+        for (_, outcome) in outcomes {
+            if let Err(error) = &outcome
+                && !self.failing
+            {
+                tracing::warn!(%error, "totals are not kept over restarts");
+            }
+            self.failing = outcome.is_err();
+        }
+    }
+}
