@@ -48,7 +48,8 @@ fn events(samples: &Samples, kind: &str) -> f64 {
 }
 
 fn saved(guest: &Guest, words: &str) {
-    let wait = format!("for n in $(seq 60); do grep -q {words} /disk/state/kernel_log.json && exit 0; sleep 1; done; exit 1");
+    let wait =
+        format!("for n in $(seq 60); do grep -q {words} /disk/state/kernel_log.json && exit 0; sleep 1; done; exit 1");
     guest.sh(&wait).expect("totals are saved");
 }
 
@@ -86,9 +87,7 @@ fn a_host_that_hangs_kills_and_panics_is_explained_afterwards() {
 
     let panic = "(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &";
     guest.boots_again(SOON, || guest.sh(panic).map(drop)).expect("it panics and comes back");
-    let after = scrape_until(&guest, "the boot is entered", |samples| {
-        samples.get("flatline_boots_total") == Some(2.0)
-    });
+    let after = scrape_until(&guest, "the boot is entered", |samples| samples.get("flatline_boots_total") == Some(2.0));
     assert_eq!(after.get("flatline_unclean_boots_total"), Some(1.0));
     assert_eq!(after.get("flatline_previous_boot_clean"), Some(0.0));
     assert_eq!(after.get("flatline_kernel_changed"), Some(0.0));
@@ -112,9 +111,7 @@ fn a_host_reset_by_its_watchdog_is_found_by_the_next_boot() {
     assert!(fed.any("flatline_watchdog_owner_info{device=\"watchdog0\",comm=\"watchdog\"}"));
     let starve = "kill -STOP $(pidof watchdog)";
     guest.boots_again(SOON, || guest.sh(starve).map(drop)).expect("the watchdog resets it");
-    let after = scrape_until(&guest, "the boot is entered", |samples| {
-        samples.get("flatline_boots_total") == Some(2.0)
-    });
+    let after = scrape_until(&guest, "the boot is entered", |samples| samples.get("flatline_boots_total") == Some(2.0));
     assert_eq!(after.get("flatline_unclean_boots_total"), Some(1.0));
     assert_eq!(after.get("flatline_previous_boot_clean"), Some(0.0));
 }

@@ -67,6 +67,8 @@ pub struct Ledger {
     header: Header,
     boots: Vec<Boot>,
     farewell: Option<Farewell>,
+    /// Boots that are in the totals and whose lines could not be read.
+    unread: usize,
 }
 
 /// Whether this boot was known already.
@@ -118,6 +120,7 @@ impl Ledger {
                 unseal(bytes).map(|boot| ledger.add(boot))
             };
             if let Err(detail) = read {
+                ledger.unread += usize::from(line > 1);
                 problems.push(Problem { line, detail });
             }
         }
@@ -195,6 +198,7 @@ impl Ledger {
         for beat in beats {
             match self.boots.iter_mut().find(|boot| boot.boot == beat.boot) {
                 Some(boot) => boot.alive_at(beat.at),
+                None if self.unread > 0 => self.restore(started(beat.boot, beat.at)),
                 None => {
                     self.boots.push(started(beat.boot, beat.at));
                     self.header.totals.add(1, 0, 0);
@@ -202,6 +206,14 @@ impl Ledger {
             }
         }
         self.forget();
+    }
+
+    /// Puts a boot whose line could not be read back in its place. It was counted when the line was written, and so was
+    /// its end, if it had ended: how is not known any more.
+    fn restore(&mut self, boot: Boot) {
+        self.unread -= 1;
+        let at = self.boots.iter().rposition(|known| known.start <= boot.start).map_or(0, |before| before + 1);
+        self.boots.insert(at, Boot { ended: Ending::Unknown, ..boot });
     }
 
     /// What was said last; it counts once the boot is known to be over.

@@ -379,3 +379,38 @@ proptest! {
         prop_assert_eq!(Ledger::parse(&ledger.to_bytes()).0, ledger);
     }
 }
+
+/// A boot whose line is damaged comes back from the heartbeat file, is not counted again, and its end neither.
+#[test]
+fn a_damaged_line_raises_no_counter_and_keeps_the_order() {
+    let mut host = Host::new();
+    host.live(7200);
+    host.down(60);
+    host.boot();
+    host.live(7200);
+    let second = crate::slots::Beat { boot: BootId(host.boot), at: host.now() };
+    host.down(60);
+    host.boot();
+    host.live(7200);
+    let third = crate::slots::Beat { boot: BootId(host.boot), at: host.now() };
+    let whole = host.ledger.totals();
+    assert_eq!((whole.boots, whole.unclean), (3, 2));
+
+    for damaged in [2, 3] {
+        let text = String::from_utf8(host.ledger.to_bytes()).expect("text");
+        let lines: Vec<String> = text
+            .lines()
+            .zip(0..)
+            .map(|(line, at)| if at == damaged { format!("x{line}") } else { line.to_owned() })
+            .collect();
+        let (mut ledger, problems) = Ledger::parse((lines.join("\n") + "\n").as_bytes());
+        assert_eq!(problems.len(), 1);
+        ledger.apply_beats(&[second, third]);
+        assert_eq!(ledger.totals(), whole, "line {damaged}");
+        ledger.enter(&host.identity(), host.now(), SHORT_BOOT);
+        assert_eq!(ledger.totals(), whole, "line {damaged}");
+        let order: Vec<u128> = ledger.boots().iter().map(|boot| boot.boot.0).collect();
+        assert_eq!(order, [1, 2, 3], "line {damaged}");
+        assert_eq!(ledger.boots().last().map(|boot| boot.ended), Some(Ending::Running));
+    }
+}

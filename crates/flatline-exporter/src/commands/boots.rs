@@ -45,7 +45,7 @@ pub(crate) fn command() -> Command {
                 .default_value("incident-%Y%m%d-%H%M%S"),
         )
         .arg(
-            flag("short", "A boot that ended uncleanly before this is a short one")
+            flag("short", "A boot that was not shut down and lasted less is a short one")
                 .value_name("DURATION")
                 .default_value("30m")
                 .value_parser(humantime::parse_duration),

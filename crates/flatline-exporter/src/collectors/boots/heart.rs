@@ -64,7 +64,16 @@ impl Heart {
         let body = Arc::new(Mutex::new(Shared { pulse, waiting_since: None }));
         let beating = Arc::clone(&body);
         thread::Builder::new().name("fl-heartbeat".to_owned()).stack_size(256 * 1024).spawn(move || {
-            let mut diary = Diary { state, identity, short_boot, body: beating, seed: None, failing: false };
+            let mut diary = Diary {
+                state,
+                identity,
+                short_boot,
+                body: beating,
+                seed: None,
+                may_write: true,
+                unwritten: false,
+                failing: false,
+            };
             diary.live(journalctl);
         })?;
         Ok(Self { body })
@@ -86,26 +95,28 @@ struct Diary {
     body: Body,
     /// The journal's boots, which come when they come.
     seed: Option<Receiver<seed::Boots>>,
+    /// Whether what is on the disk may be replaced.
+    may_write: bool,
+    /// Whether the ledger knows more than the disk.
+    unwritten: bool,
     failing: bool,
 }
 
 impl Diary {
     fn live(&mut self, journalctl: String) {
-        let mut ledger = loop {
-            match self.waiting(Self::open) {
-                Ok(ledger) => break ledger,
-                Err(error) => self.complain(&error),
-            }
-            thread::sleep(BEAT_EVERY);
-        };
-        if !ledger.seeded() {
+        let mut ledger = self.waiting(Self::load);
+        ledger.enter(&self.identity, Moment::now(), self.short_boot);
+        self.unwritten = true;
+        self.show(&ledger);
+        if !ledger.seeded() && self.may_write {
             self.seed = seed::ask(journalctl);
         }
         let mut heartbeat = None;
         loop {
             let next = Instant::now() + BEAT_EVERY;
+            self.write(&ledger);
             match self.waiting(|diary| diary.beat(&mut heartbeat, &mut ledger)) {
-                Ok(()) => self.failing = false,
+                Ok(()) => self.failing = self.unwritten && self.may_write,
                 Err(error) => self.complain(&error),
             }
             self.take_seed(&mut ledger, next);
@@ -114,24 +125,41 @@ impl Diary {
     }
 
     /// Does what may hang, and lets everybody see that it does.
-    fn waiting<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, StateError>) -> Result<T, StateError> {
+    fn waiting<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
         lock(&self.body).waiting_since = Some(Instant::now());
         let outcome = act(self);
         lock(&self.body).waiting_since = None;
         outcome
     }
 
-    fn open(&mut self) -> Result<Ledger, StateError> {
-        let loaded = self.state.load_boots()?;
-        for problem in &loaded.problems {
-            let directory = self.state.path().display();
-            tracing::warn!(%directory, line = problem.line, problem.detail, "a line of the ledger of boots is lost");
+    /// What is known of earlier boots. A ledger that can't be read at all is left as it is, for somebody to look at.
+    fn load(&mut self) -> Ledger {
+        match self.state.load_boots() {
+            Ok(loaded) => {
+                let directory = self.state.path().display();
+                for problem in &loaded.problems {
+                    let detail = &problem.detail;
+                    tracing::warn!(%directory, line = problem.line, detail, "a line of the ledger of boots is lost");
+                }
+                loaded.ledger
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the ledger of boots can't be read; this boot is not entered into it");
+                self.may_write = false;
+                Ledger::default()
+            }
         }
-        let mut ledger = loaded.ledger;
-        ledger.enter(&self.identity, Moment::now(), self.short_boot);
-        self.state.store_boots(&ledger)?;
-        self.show(&ledger);
-        Ok(ledger)
+    }
+
+    /// Writes the ledger if its boots have changed; tried again with each beat until the disk takes it.
+    fn write(&mut self, ledger: &Ledger) {
+        if !self.unwritten || !self.may_write {
+            return;
+        }
+        match self.waiting(|diary| diary.state.store_boots(ledger)) {
+            Ok(()) => self.unwritten = false,
+            Err(error) => self.complain(&error),
+        }
     }
 
     fn beat(&mut self, heartbeat: &mut Option<Heartbeat>, ledger: &mut Ledger) -> Result<(), StateError> {
@@ -145,7 +173,6 @@ impl Diary {
         let mut shared = lock(&self.body);
         shared.pulse.writes.observe(took.as_secs_f64());
         shared.pulse.beaten = Some(now.wall);
-        shared.pulse.figures = Some(ledger.figures());
         Ok(())
     }
 
@@ -155,9 +182,8 @@ impl Diary {
         let Ok(boots) = seed.recv_timeout(next.saturating_duration_since(Instant::now())) else { return };
         self.seed = None;
         ledger.seed(&boots, self.identity.boot, self.short_boot);
-        if let Err(error) = self.waiting(|diary| diary.state.store_boots(ledger)) {
-            self.complain(&error);
-        }
+        self.unwritten = true;
+        self.write(ledger);
         self.show(ledger);
     }
 
@@ -170,7 +196,7 @@ impl Diary {
 
     fn complain(&mut self, error: &StateError) {
         if !std::mem::replace(&mut self.failing, true) {
-            tracing::warn!(%error, "the heartbeat does not reach the disk");
+            tracing::warn!(%error, "the state directory does not take what is to be kept");
         }
     }
 }

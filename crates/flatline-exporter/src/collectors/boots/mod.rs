@@ -29,7 +29,7 @@ const JOURNALCTL: &str = "collector.boots.journalctl";
 
 fn flags() -> Vec<Arg> {
     vec![
-        value(SHORT, "DURATION", "A boot that ended uncleanly before this is a short one")
+        value(SHORT, "DURATION", "A boot that was not shut down and lasted less is a short one")
             .default_value("30m")
             .value_parser(humantime::parse_duration),
         value(JOURNALCTL, "PROGRAM", "Asked once, at the very first start, which boots the journal knows")

@@ -36,7 +36,7 @@ pub(super) fn ask(journalctl: String) -> Option<Receiver<Boots>> {
 #[expect(clippy::disallowed_methods, reason = "asked once, on a thread nobody waits for; see above")]
 fn list_boots(journalctl: &str) -> std::io::Result<Vec<u8>> {
     let mut child = Command::new(journalctl)
-        .args(["--list-boots", "--output=json", "--quiet"])
+        .args(["--list-boots", "--output=json", "--quiet", "--utc", "--no-pager"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
