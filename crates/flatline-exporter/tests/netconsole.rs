@@ -107,7 +107,7 @@ fn fragments_come_in_any_order_and_over_ipv6() {
     let host = Host::start("[::1]:0", &["--collector.netconsole.senders=six=::1"]);
     host.send_from(
         "::1",
-        &[b"6.4.0,0,9,1,-,ncfrag=12/31; - not syncing: test", b"6.4.0,0,9,1,-,ncfrag=0/31;Kernel panic"],
+        &[b"6.4.0,0,9,1,-,ncfrag=12/32; - not syncing: test", b"6.4.0,0,9,1,-,ncfrag=0/32;Kernel panic"],
     );
     let panics = "flatline_netconsole_events_total{sender=\"six\",kind=\"kernel_panic\"}";
     host.exporter.scrape_until("the panic is joined", |samples| samples.get(panics) == Some(1.0));
