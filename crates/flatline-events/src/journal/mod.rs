@@ -153,6 +153,20 @@ mod tests {
     }
 
     #[test]
+    fn what_systemd_252_writes_is_read() {
+        let recorded = include_bytes!("../../tests/fixtures/journalctl-252.jsonl").trim_ascii_end();
+        let lines = recorded.split(|byte| *byte == b'\n');
+        let entries: Vec<Entry> = lines.map(|line| Entry::parse(line).expect("an entry")).collect();
+        let idents: Vec<Option<&str>> = entries.iter().map(Entry::ident).collect();
+        assert_eq!(idents, [Some("systemd"), Some("bash"), None]);
+        assert_eq!(entries[1].message.as_deref(), Some("vm 101: updating scsi0"));
+        assert_eq!((entries[1].unit.as_deref(), entries[0].priority), (Some("reconciler.service"), Some(4)));
+        assert_eq!(entries[1].realtime_usec, Some(1_795_399_142_000_000));
+        assert!(entries[2].is_kernel() && entries[2].line().is_none());
+        assert!(entries.iter().all(|entry| entry.cursor.starts_with("s=6908127b")));
+    }
+
+    #[test]
     fn an_entry_without_a_place_is_none() {
         assert!(matches!(Entry::parse(b"{}"), Err(EntryError::NoCursor)));
         for line in [&b""[..], b"[]", b"-- No entries --", b"{\"__CURSOR\":"] {
