@@ -11,7 +11,7 @@ struct Host {
     directory: TempDir,
 }
 
-const FAILED: &str = "x.service: Failed with result 'exit-code'.";
+const FAILED: &str = "Unit x.service entered failed state.";
 
 /// An entry as `journalctl` of systemd 252 writes it, with the number as its cursor.
 fn entry(number: u32, fields: &str) -> String {
@@ -112,14 +112,11 @@ fn a_child_that_can_not_be_started_or_always_fails_is_not_followed_and_says_why(
             && samples.get("flatline_journal_following") == Some(0.0)
     });
     exporter.wait_for_log("exit status: 1");
+    drop(exporter);
     std::fs::remove_file(host.path("journalctl")).expect("remove");
-    let exporter = host_without_program(&host);
-    exporter.scrape_until("it is tried", |samples| samples.get("flatline_journal_following") == Some(0.0));
-    exporter.wait_for_log("can't be started");
-}
-
-fn host_without_program(host: &Host) -> Exporter {
-    host.exporter(&["--state.directory="])
+    let exporter = host.exporter(&[]);
+    let samples = exporter.scrape_until("it says why", |_| exporter.log().contains("can't be started"));
+    assert_eq!(samples.get("flatline_journal_following"), Some(0.0));
 }
 
 #[test]
@@ -158,14 +155,14 @@ fn the_child_ends_with_the_exporter_and_totals_outlive_it() {
     // As journalctl does, the script ends when nobody reads its pipe: at its next line.
     let host =
         Host::new(&format!("echo '{}'\nwhile sleep 0.1; do echo; done\necho ended >>$CALLS", by_pid1(1, FAILED)));
-    let exporter = host.exporter(&["--collector.journal.patterns=any=regex=result"]);
+    let exporter = host.exporter(&["--collector.journal.patterns=any=regex=failed"]);
     exporter.scrape_until("one is counted", |samples| failures(samples) == Some(1.0));
     exporter.scrape_until("it is saved", |_| {
         std::fs::read_to_string(host.path("state/journal.json")).is_ok_and(|saved| saved.contains("c1"))
     });
     drop(exporter);
     host.play("exec sleep 600");
-    let exporter = host.exporter(&["--collector.journal.patterns=any=regex=result"]);
+    let exporter = host.exporter(&["--collector.journal.patterns=any=regex=failed"]);
     let samples = exporter.scrape();
     assert_eq!(failures(&samples), Some(1.0));
     assert_eq!(samples.get("flatline_log_pattern_matches_total{pattern=\"any\"}"), Some(1.0));
