@@ -87,11 +87,14 @@ fn a_host_that_hangs_kills_and_panics_is_explained_afterwards() {
 
     let panic = "(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &";
     guest.boots_again(SOON, || guest.sh(panic).map(drop)).expect("it panics and comes back");
-    let after = scrape_until(&guest, "the boot is entered", |samples| samples.get("flatline_boots_total") == Some(2.0));
+    let after = scrape_until(&guest, "the boot is entered and the log read", |samples| {
+        samples.get("flatline_boots_total") == Some(2.0) && samples.any("flatline_kernel_events_total")
+    });
     assert_eq!(after.get("flatline_unclean_boots_total"), Some(1.0));
     assert_eq!(after.get("flatline_previous_boot_clean"), Some(0.0));
     assert_eq!(after.get("flatline_kernel_changed"), Some(0.0));
-    assert!(events(&after, "hung_task") >= 1.0 && events(&after, "oom_kill_memcg") >= 1.0, "kept over the crash");
+    let kept = ["hung_task", "oom_kill_memcg"].map(|kind| events(&after, kind) >= 1.0);
+    assert_eq!(kept, [true, true], "kept over the crash\n{}", guest.console());
     let boots = guest.sh("flatline-exporter boots --state.directory=/disk/state").expect("a table");
     assert!(boots.contains("unclean") && boots.contains("running"), "{boots}");
 }
