@@ -115,7 +115,7 @@ fn a_child_that_can_not_be_started_or_always_fails_is_not_followed_and_says_why(
     drop(exporter);
     std::fs::remove_file(host.path("journalctl")).expect("remove");
     let exporter = host.exporter(&[]);
-    let samples = exporter.scrape_until("it says why", |_| exporter.log().contains("can't be started"));
+    let samples = exporter.scrape_until("it says why", |_| exporter.log().contains("be started: No such file"));
     assert_eq!(samples.get("flatline_journal_following"), Some(0.0));
 }
 
