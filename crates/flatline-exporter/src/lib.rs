@@ -12,6 +12,7 @@ mod errands;
 pub mod exposition;
 mod flags;
 pub mod http;
+mod kept;
 pub mod logging;
 pub mod runtime;
 pub mod scheduler;
@@ -53,7 +54,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match &settings.task {
         None => {}
         Some(Task::Classify) => return commands::classify::run(std::io::stdin().lock(), output()),
-        Some(Task::Boots(request)) => return commands::boots::run(request, &settings, output()),
+        Some(Task::Boots(request)) => {
+            return commands::boots::run(request, &settings.roots, &settings.state_directory, output());
+        }
     }
     let locked = if settings.lock_memory { runtime::lock_memory() } else { Err("--no-runtime.lock-memory".to_owned()) };
     let log = logging::init(settings.log_level, settings.log_format);

@@ -6,7 +6,7 @@
 use crate::lines::Lines;
 use crate::memory::{Memory, QueueAnswer, QueueAnswers};
 use crate::message::{self, InvalidMessage, Message};
-use crate::poll::Poll;
+use crate::outcome::{CommandError, Poll};
 use crate::query::{Query, write_capabilities};
 use crate::reply::{Greeting, List, Name};
 use serde::Deserialize;
@@ -14,29 +14,6 @@ use std::time::Instant;
 
 /// The negotiation's id; a question's is its place in the order of asking, from 1.
 const NEGOTIATION: usize = 0;
-
-/// Why a command brought no value, though it was answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommandError {
-    /// QEMU refused.
-    #[error("{command}: {class}: {description}")]
-    Refused {
-        /// The command.
-        command: &'static str,
-        /// QEMU's class of errors (`CommandNotFound`, `GenericError`).
-        class: String,
-        /// QEMU's words.
-        description: String,
-    },
-    /// The answer is of no use.
-    #[error("{command}: {reason}")]
-    Unreadable {
-        /// The command.
-        command: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
 
 /// Why nothing more can be understood of what a monitor says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,7 @@
 //! | [`query`] | the commands, to bytes |
 //! | [`message`] | a line from QEMU to a message |
 //! | [`reply`] | a message's content to values |
+//! | [`outcome`] | what a visit has brought |
 //! | [`conversation`] | a whole visit without I/O: bytes in, bytes and values out |
 //! | [`poll`](mod@poll) | the same over a socket |
 
@@ -21,15 +22,17 @@ mod memory;
 
 pub mod conversation;
 pub mod message;
+pub mod outcome;
 pub mod poll;
 pub mod query;
 pub mod reply;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;
 
-pub use conversation::{CommandError, Conversation};
+pub use conversation::Conversation;
 pub use lines::Limits;
 pub use memory::Memory;
-pub use poll::{Poll, State, poll, poll_all};
+pub use outcome::{CommandError, Poll, State};
+pub use poll::{poll, poll_all};
 pub use query::Query;
 pub use reply::{Block, BlockStats, Greeting, Inserted, Iothread, QueueStatus, Stats, Status, Version, VirtioDevice};

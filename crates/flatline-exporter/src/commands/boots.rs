@@ -1,11 +1,11 @@
 //! `flatline-exporter boots`: when this host lived, how each boot ended, and which captures are nearest to its end.
 
-use crate::cli::Settings;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use flatline_ledger::{
     Captures, Farewell, Identity, Leaving, Moment, NameTime, Options, host_zone, json, read_boots, read_captures,
     say_farewell, table, windows,
 };
+use flatline_sources::Roots;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -64,9 +64,9 @@ impl Request {
     }
 }
 
-pub(crate) fn run(request: &Request, settings: &Settings, output: impl Write) -> ExitCode {
+pub(crate) fn run(request: &Request, roots: &Roots, state: &Path, output: impl Write) -> ExitCode {
     let outcome =
-        if request.mark_clean { mark_clean(settings).map(|()| String::new()) } else { show(request, settings) };
+        if request.mark_clean { mark_clean(roots, state).map(|()| String::new()) } else { show(request, roots, state) };
     let written = outcome.and_then(|text| print(&text, output));
     written.map_or_else(|reason| crate::refuse(&reason), |()| ExitCode::SUCCESS)
 }
@@ -75,14 +75,14 @@ fn print(text: &str, mut output: impl Write) -> Result<(), String> {
     output.write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))
 }
 
-fn show(request: &Request, settings: &Settings) -> Result<String, String> {
-    let loaded = read_boots(&settings.state_directory).map_err(|error| error.to_string())?;
+fn show(request: &Request, roots: &Roots, state: &Path) -> Result<String, String> {
+    let loaded = read_boots(state).map_err(|error| error.to_string())?;
     for problem in &loaded.problems {
-        let directory = settings.state_directory.display();
+        let directory = state.display();
         let _ = crate::refuse(&format!("{directory}/boots:{}: {}; skipped", problem.line, problem.detail));
     }
     let captures = match &request.captures {
-        Some(directory) => captures(directory, &request.names, settings)?,
+        Some(directory) => captures(directory, &request.names, roots)?,
         None => Captures::default(),
     };
     if captures.more {
@@ -92,15 +92,15 @@ fn show(request: &Request, settings: &Settings) -> Result<String, String> {
     Ok(if request.json { json(&windows) + "\n" } else { table(&windows) })
 }
 
-fn captures(directory: &Path, format: &str, settings: &Settings) -> Result<Captures, String> {
-    let zone = host_zone(&settings.roots).map_err(|error| error.to_string())?;
+fn captures(directory: &Path, format: &str, roots: &Roots) -> Result<Captures, String> {
+    let zone = host_zone(roots).map_err(|error| error.to_string())?;
     let names = NameTime::new(format, zone).map_err(|error| format!("--captures-format: {error}"))?;
     let accept = |name: &OsStr| names.parse(name.as_encoded_bytes()).is_some();
     read_captures(directory, &accept, Some(&names)).map_err(|error| error.to_string())
 }
 
-fn mark_clean(settings: &Settings) -> Result<(), String> {
-    let identity = Identity::read(&settings.roots).map_err(|error| error.to_string())?;
+fn mark_clean(roots: &Roots, state: &Path) -> Result<(), String> {
+    let identity = Identity::read(roots).map_err(|error| error.to_string())?;
     let farewell = Farewell::new(identity.boot, Moment::now(), Leaving::System, "boots --mark-clean");
-    say_farewell(&settings.state_directory, &farewell).map(drop).map_err(|error| error.to_string())
+    say_farewell(state, &farewell).map(drop).map_err(|error| error.to_string())
 }

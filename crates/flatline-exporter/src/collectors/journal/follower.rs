@@ -3,10 +3,10 @@
 use super::lines::{Found, Lines};
 use super::tally::{Snapshot, Tally};
 use crate::collector::Faults;
-use crate::errands::Errands;
+use crate::kept::Kept;
 use flatline_events::Classifier;
 use flatline_events::journal::{FIELDS, Patterns};
-use flatline_ledger::{StateDirectory, StateError};
+use flatline_ledger::StateDirectory;
 use flatline_sources::{Fault, SourceError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -29,9 +29,6 @@ const REST: u32 = 4;
 const READ_BYTES: usize = 64 * 1024;
 /// Children that end one after the other without an entry before the position is taken for the reason.
 const FUTILE: u32 = 5;
-const SAVE_EVERY: Duration = Duration::from_secs(15);
-/// How long the start waits for a state directory on a slow disk.
-const LOAD_PATIENCE: Duration = Duration::from_secs(1);
 const SNAPSHOT: &str = "journal";
 /// The child yields to whoever needs the processor.
 const NICE: i32 = 10;
@@ -106,13 +103,13 @@ impl Follower {
         patterns: Patterns,
         state: Option<&StateDirectory>,
     ) -> Result<Self, String> {
-        let mut store = Store::new(state);
-        let mut tally = store.load();
+        let mut kept = Kept::<Tally>::new(state, SNAPSHOT);
+        let mut tally = kept.load();
         tally.resume(&patterns);
         let snapshot = Snapshot { tally, following: false, restarts: 0 };
         let counted = Counted { snapshot, looked: Instant::now(), problem: None };
         let shared = Arc::new(Shared { program: reader.program.clone(), counted: Mutex::new(counted) });
-        let follow = Follow { reader, classifier, patterns, shared: Arc::clone(&shared), store };
+        let follow = Follow { reader, classifier, patterns, shared: Arc::clone(&shared), kept };
         let thread = thread::Builder::new().name("fl-journal".to_owned()).stack_size(STACK_BYTES);
         thread.spawn(move || follow.run()).map_err(|error| error.to_string())?;
         Ok(Self { shared })
@@ -142,7 +139,7 @@ struct Follow {
     classifier: Classifier,
     patterns: Patterns,
     shared: Arc<Shared>,
-    store: Store,
+    kept: Kept<Tally>,
 }
 
 impl Follow {
@@ -183,10 +180,10 @@ impl Follow {
     fn alive(&mut self) {
         let mut counted = self.shared.lock();
         counted.looked = Instant::now();
-        if self.store.is_due() {
+        if self.kept.is_due() {
             let tally = counted.snapshot.tally.clone();
             drop(counted);
-            self.store.save(tally);
+            self.kept.save(tally);
         }
     }
 
@@ -262,61 +259,5 @@ fn has_output(output: &ChildStdout) -> std::io::Result<bool> {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(false),
         Err(errno) => Err(errno.into()),
-    }
-}
-
-/// The totals and the position on disk. The disk may hang, so it is never waited for while the journal is followed.
-struct Store {
-    snapshot: Option<Arc<flatline_ledger::Snapshot<Tally>>>,
-    errands: Errands<&'static str, Result<Option<Tally>, StateError>>,
-    saved: Tally,
-    looked: Instant,
-    failing: bool,
-}
-
-impl Store {
-    fn new(state: Option<&StateDirectory>) -> Self {
-        let snapshot = state.map(|state| Arc::new(state.snapshot(SNAPSHOT)));
-        let errands = Errands::new("fl-journal-file");
-        Self { snapshot, errands, saved: Tally::default(), looked: Instant::now(), failing: false }
-    }
-
-    fn load(&mut self) -> Tally {
-        let Some(snapshot) = self.snapshot.clone() else { return Tally::default() };
-        let mut loaded = self.errands.run([("load", move || snapshot.load())], LOAD_PATIENCE);
-        match loaded.pop() {
-            Some((_, Ok(tally))) => self.saved = tally.unwrap_or_default(),
-            Some((_, Err(error))) => tracing::warn!(%error, "what was counted before is lost; counting begins anew"),
-            None => {
-                // What is there must not be overwritten with less.
-                tracing::warn!("the state directory does not answer; totals are not kept over restarts");
-                self.snapshot = None;
-            }
-        }
-        self.saved.clone()
-    }
-
-    fn is_due(&self) -> bool {
-        self.snapshot.is_some() && self.looked.elapsed() >= SAVE_EVERY
-    }
-
-    fn save(&mut self, tally: Tally) {
-        self.looked = Instant::now();
-        let Some(snapshot) = self.snapshot.clone().filter(|_| tally != self.saved) else { return };
-        let written = tally.clone();
-        // One that is still being written is waited for by nobody; what is newer goes with the next.
-        let free = self.errands.out() == 0;
-        let outcomes = self.errands.run([("save", move || snapshot.store(&written).map(|()| None))], Duration::ZERO);
-        if free || !outcomes.is_empty() {
-            self.saved = tally;
-        }
-        for (_, outcome) in outcomes {
-            if let Err(error) = &outcome
-                && !self.failing
-            {
-                tracing::warn!(%error, "totals are not kept over restarts");
-            }
-            self.failing = outcome.is_err();
-        }
     }
 }

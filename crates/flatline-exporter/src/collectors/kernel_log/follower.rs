@@ -2,9 +2,8 @@
 
 use super::tally::{Clock, Tally};
 use crate::collector::Environment;
-use crate::errands::Errands;
+use crate::kept::Kept;
 use flatline_events::Classifier;
-use flatline_ledger::{Snapshot, StateDirectory, StateError};
 use flatline_sources::kernel_ring::{LONGEST_RECORD, Next, Ring};
 use flatline_sources::{Fault, Roots, SourceError, read};
 use rustix::time::{ClockId, clock_gettime};
@@ -23,9 +22,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 /// How long the start waits for what is in the ring already.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
-const SAVE_EVERY: Duration = Duration::from_secs(15);
-/// How long the start waits for a state directory on a slow disk.
-const LOAD_PATIENCE: Duration = Duration::from_secs(1);
 const SNAPSHOT: &str = "kernel_log";
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -62,15 +58,15 @@ impl Follower {
     /// Goes on where the exporter before left off, and returns when the ring has been read to its end or soon after.
     pub(super) fn start(ring: Ring, classifier: Classifier, environment: &Environment) -> Result<Self, String> {
         let boot_id = boot_id(&environment.roots).map_err(|error| error.to_string())?;
-        let mut store = Store::new(environment.state.as_ref());
-        let mut tally = store.load();
+        let mut kept = Kept::<Tally>::new(environment.state.as_ref(), SNAPSHOT);
+        let mut tally = kept.load();
         tally.resume(&boot_id);
         let path = environment.roots.rootfs.join("dev/kmsg");
         let counted = Counted { tally, looked: Instant::now(), at_end: false, error: None };
         let shared = Arc::new(Shared { path, counted: Mutex::new(counted), caught_up: Condvar::new() });
         let following = Arc::clone(&shared);
         let thread = thread::Builder::new().name("fl-kmsg".to_owned()).stack_size(STACK_BYTES);
-        thread.spawn(move || follow(&ring, &classifier, &following, store)).map_err(|error| error.to_string())?;
+        thread.spawn(move || follow(&ring, &classifier, &following, kept)).map_err(|error| error.to_string())?;
         let counted = shared.lock();
         let waited = shared.caught_up.wait_timeout_while(counted, FIRST_LOOK, |counted| !counted.at_end);
         drop(waited);
@@ -98,9 +94,8 @@ fn boot_id(roots: &Roots) -> Result<String, SourceError> {
     Ok(String::from_utf8_lossy(content.trim_ascii()).into_owned())
 }
 
-fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut store: Store) {
+fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut kept: Kept<Tally>) {
     let mut buffer = vec![0; LONGEST_RECORD];
-    let mut saved: Option<Instant> = None;
     loop {
         let begun = Instant::now();
         match take_batch(ring, classifier, shared, &mut buffer) {
@@ -112,9 +107,9 @@ fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut store: Stor
             }
             Err(error) => return shared.lock().error = Some(error),
         }
-        if saved.is_none_or(|saved| saved.elapsed() >= SAVE_EVERY) {
-            saved = Some(Instant::now());
-            store.save(&shared.lock().tally);
+        if kept.is_due() {
+            let tally = shared.lock().tally.clone();
+            kept.save(tally);
         }
     }
 }
@@ -147,54 +142,4 @@ fn clock() -> Clock {
     let monotonic = clock_gettime(ClockId::Monotonic);
     let kernel = Duration::try_from(monotonic).unwrap_or_default().as_secs_f64();
     Clock { wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(), kernel }
-}
-
-/// The totals and the position on disk. The disk may hang, so it is never waited for while the log is followed.
-struct Store {
-    snapshot: Option<Arc<Snapshot<Tally>>>,
-    errands: Errands<&'static str, Result<Option<Tally>, StateError>>,
-    saved: Tally,
-    failing: bool,
-}
-
-impl Store {
-    fn new(state: Option<&StateDirectory>) -> Self {
-        let snapshot = state.map(|state| Arc::new(state.snapshot(SNAPSHOT)));
-        Self { snapshot, errands: Errands::new("fl-kmsg-state"), saved: Tally::default(), failing: false }
-    }
-
-    fn load(&mut self) -> Tally {
-        let Some(snapshot) = self.snapshot.clone() else { return Tally::default() };
-        let mut loaded = self.errands.run([("load", move || snapshot.load())], LOAD_PATIENCE);
-        match loaded.pop() {
-            Some((_, Ok(tally))) => self.saved = tally.unwrap_or_default(),
-            Some((_, Err(error))) => tracing::warn!(%error, "what was counted before is lost; counting begins anew"),
-            None => {
-                // What is there must not be overwritten with less.
-                tracing::warn!("the state directory does not answer; totals are not kept over restarts");
-                self.snapshot = None;
-            }
-        }
-        self.saved.clone()
-    }
-
-    fn save(&mut self, tally: &Tally) {
-        let Some(snapshot) = self.snapshot.clone().filter(|_| *tally != self.saved) else { return };
-        let mut outcomes = self.errands.settled();
-        // One that is still being written is waited for by nobody; what is newer goes with the next.
-        if self.errands.out() == 0 {
-            let written = tally.clone();
-            let save = move || snapshot.store(&written).map(|()| None);
-            outcomes.extend(self.errands.run([("save", save)], Duration::ZERO));
-            self.saved.clone_from(tally);
-        }
-        for (_, outcome) in outcomes {
-            if let Err(error) = &outcome
-                && !self.failing
-            {
-                tracing::warn!(%error, "totals are not kept over restarts");
-            }
-            self.failing = outcome.is_err();
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! From the answers of one QEMU to its disks: whose requests are in flight, and when each last made progress.
 
-use super::reading::seconds;
 use flatline_qmp::{Block, BlockStats, Inserted, Poll, Stats};
 use flatline_sources::vm::{DiskDevice, ProxmoxConfig};
 use std::collections::HashMap;
@@ -139,6 +138,11 @@ impl Tracker {
         disk.throttle_changes = seen.throttle_changes;
         disk.in_flight = queues.and_then(Queues::attributable);
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days, beyond which microseconds do not matter")]
+pub(super) fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
 }
 
 /// Requests the disk has finished with, one way or another.

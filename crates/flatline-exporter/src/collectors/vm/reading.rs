@@ -1,6 +1,6 @@
 //! What one look at all virtual machines has found, and how it is shown.
 
-use super::disks::{Disk, Limits};
+use super::disks::{Disk, Limits, seconds};
 use crate::exposition::{Emitter, Reading};
 use flatline_catalog::{Family, vm as catalog};
 use flatline_qmp::State;
@@ -108,11 +108,6 @@ const SECONDS: [Number<f64>; 5] = [
 /// Failed and invalid requests together; QEMU always has both or neither.
 fn sum(failed: Option<u64>, invalid: Option<u64>) -> Option<u64> {
     Some(failed?.saturating_add(invalid.unwrap_or(0)))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "2^53 ns are 104 days, beyond which microseconds do not matter")]
-pub(super) fn seconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }
 
 impl Vms {
