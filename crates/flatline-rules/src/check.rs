@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use promql_parser::label::{METRIC_NAME, Matchers};
 use promql_parser::parser::token::T_LOR;
+use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, BinaryExpr, Expr, LabelModifier, VectorSelector};
 
 use crate::prometheus;
@@ -112,11 +113,11 @@ impl Scope<'_> {
 
     fn binary(&self, binary: &BinaryExpr) -> Result<Labels, Refusal> {
         let (left, right) = (self.labels(&binary.lhs)?, self.labels(&binary.rhs)?);
-        let number = |side: &Expr| matches!(side, Expr::NumberLiteral(_));
-        if number(&binary.lhs) {
+        let scalar = |side: &Expr| side.value_type() == ValueType::Scalar;
+        if scalar(&binary.lhs) {
             return Ok(right);
         }
-        if number(&binary.rhs) {
+        if scalar(&binary.rhs) {
             return Ok(left);
         }
         let (lhs, rhs) = (binary.lhs.to_string(), binary.rhs.to_string());
@@ -196,6 +197,7 @@ mod tests {
         assert_eq!(labels("sum without (event) (rate(flatline_memcg_events_total[1m])) > 1"), "cgroup instance job");
         assert_eq!(labels("max by (instance) (flatline_memcg_pids)"), "instance");
         assert_eq!(labels("count(up)"), "");
+        assert_eq!(labels("time() - flatline_tasks_blocked > 2 * time()"), "instance job wchan");
         assert_eq!(labels(r#"label_replace(up, "host", "$1", "instance", "(.*)")"#), "host instance job");
         assert_eq!(labels("flatline_memcg_pids and on (instance) up"), "cgroup instance job");
         assert_eq!(labels("max without (alertname, alertstate, severity, team) (ALERTS)"), "disk instance job vm");

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::{Error as YamlError, Spanned};
 
 use crate::check::nearest;
-use crate::promql::Range;
+use crate::promql::{Range, quote};
 use crate::span::Span;
 
 /// The documented sample: every key with its default. `flatline-rules init` prints it.
@@ -56,6 +56,12 @@ pub struct Config {
     pub memcg: Memcg,
     pub vm: Vm,
     pub watchdog: Watchdog,
+    pub tasks: Tasks,
+    pub boots: Boots,
+    pub kernel_log: KernelLog,
+    pub journal: Journal,
+    pub netconsole: Netconsole,
+    pub crash_capture: CrashCapture,
 }
 
 /// What can be changed about one alert.
@@ -138,6 +144,67 @@ pub struct Vm {
 #[expect(missing_docs, reason = "see `Config`")]
 pub struct Watchdog {
     pub not_armed_for: Span,
+    pub unowned_for: Span,
+    pub expected_owners: BTreeMap<String, String>,
+}
+
+/// Blocked tasks.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Tasks {
+    pub stuck_over: Span,
+}
+
+/// Boots and the heartbeat.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Boots {
+    pub recent: Span,
+    pub crash_loop_window: Span,
+    pub crash_loop_unclean: u32,
+    pub crash_loop_short: u32,
+    pub heartbeat_stalled_over: Span,
+}
+
+/// The kernel's log.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct KernelLog {
+    pub said_within: Span,
+}
+
+/// The journal.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Journal {
+    pub said_within: Span,
+    pub not_followed_for: Span,
+}
+
+/// The last words of other hosts.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Netconsole {
+    pub said_within: Span,
+}
+
+/// Readiness for a crash, and what crashes left.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct CrashCapture {
+    pub dump_within: Span,
+    pub not_armed_for: Span,
+    pub was_armed_within: Span,
+    pub stale_after: Span,
+    pub stale_for: Span,
+    pub empty_within: Span,
+    pub empty_for: Span,
 }
 
 impl Default for Config {
@@ -155,6 +222,12 @@ impl Default for Config {
             memcg: Memcg::default(),
             vm: Vm::default(),
             watchdog: Watchdog::default(),
+            tasks: Tasks::default(),
+            boots: Boots::default(),
+            kernel_log: KernelLog::default(),
+            journal: Journal::default(),
+            netconsole: Netconsole::default(),
+            crash_capture: CrashCapture::default(),
         }
     }
 }
@@ -223,7 +296,57 @@ impl Default for Vm {
 
 impl Default for Watchdog {
     fn default() -> Self {
-        Self { not_armed_for: Span::minutes(10) }
+        Self { not_armed_for: Span::minutes(10), unowned_for: Span::seconds(15), expected_owners: BTreeMap::new() }
+    }
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self { stuck_over: Span::minutes(3) }
+    }
+}
+
+impl Default for Boots {
+    fn default() -> Self {
+        Self {
+            recent: Span::hours(1),
+            crash_loop_window: Span::hours(12),
+            crash_loop_unclean: 3,
+            crash_loop_short: 2,
+            heartbeat_stalled_over: Span::minutes(1),
+        }
+    }
+}
+
+impl Default for KernelLog {
+    fn default() -> Self {
+        Self { said_within: Span::minutes(15) }
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { said_within: Span::minutes(15), not_followed_for: Span::minutes(5) }
+    }
+}
+
+impl Default for Netconsole {
+    fn default() -> Self {
+        Self { said_within: Span::minutes(15) }
+    }
+}
+
+impl Default for CrashCapture {
+    fn default() -> Self {
+        Self {
+            dump_within: Span::hours(24),
+            not_armed_for: Span::minutes(15),
+            was_armed_within: Span::hours(24 * 7),
+            stale_after: Span::hours(24),
+            stale_for: Span::minutes(15),
+            empty_within: Span::hours(24),
+            empty_for: Span::minutes(1),
+        }
     }
 }
 
@@ -285,7 +408,7 @@ impl Config {
     }
 
     fn first_problem(&self) -> Option<(String, String)> {
-        let Self { devvm, exporter, collector, memcg, vm, scrape_interval: scrape, .. } = self;
+        let Self { devvm, exporter, collector, memcg, vm, boots, crash_capture, scrape_interval: scrape, .. } = self;
         let must = |key: &str, holds: bool, reason: String| (!holds).then(|| (key.to_owned(), reason));
         let job = |key: &str, name: &str| must(key, !name.is_empty(), "the name of a scrape job can't be empty".into());
         let window = |key: &str, window: Span| {
@@ -359,6 +482,29 @@ impl Config {
             .or_else(|| window("vm.unreadable_for", vm.unreadable_for))
             .or_else(|| window("vm.io_error_for", vm.io_error_for))
             .or_else(|| window("vm.throttle_window", vm.throttle_window))
+            .or_else(|| {
+                let mut owners = self.watchdog.expected_owners.iter();
+                let (key, wrong) = owners.find_map(|(instance, comm)| {
+                    [instance, comm].into_iter().find(|pattern| !legal_pattern(pattern)).map(|wrong| (instance, wrong))
+                })?;
+                Some((format!("watchdog.expected_owners.{key}"), format!("`{wrong}` is no pattern")))
+            })
+            .or_else(|| must("tasks.stuck_over", !self.tasks.stuck_over.is_zero(), "can't be 0s".into()))
+            .or_else(|| must("boots.recent", !boots.recent.is_zero(), "can't be 0s".into()))
+            .or_else(|| window("boots.crash_loop_window", boots.crash_loop_window))
+            .or_else(|| positive("boots.crash_loop_unclean", boots.crash_loop_unclean.into()))
+            .or_else(|| positive("boots.crash_loop_short", boots.crash_loop_short.into()))
+            .or_else(|| {
+                let over = boots.heartbeat_stalled_over;
+                must("boots.heartbeat_stalled_over", !over.is_zero(), "can't be 0s".into())
+            })
+            .or_else(|| window("kernel_log.said_within", self.kernel_log.said_within))
+            .or_else(|| window("journal.said_within", self.journal.said_within))
+            .or_else(|| window("netconsole.said_within", self.netconsole.said_within))
+            .or_else(|| window("crash_capture.dump_within", crash_capture.dump_within))
+            .or_else(|| window("crash_capture.was_armed_within", crash_capture.was_armed_within))
+            .or_else(|| window("crash_capture.stale_after", crash_capture.stale_after))
+            .or_else(|| window("crash_capture.empty_within", crash_capture.empty_within))
     }
 
     fn bad_alert(&self, name: &str) -> Option<(String, String)> {
@@ -377,6 +523,10 @@ fn legal_label(name: &str) -> bool {
     !name.starts_with("__")
         && name.bytes().enumerate().all(|(i, b)| b.is_ascii_alphabetic() || b == b'_' || (i > 0 && b.is_ascii_digit()))
         && !name.is_empty()
+}
+
+fn legal_pattern(pattern: &str) -> bool {
+    promql_parser::parser::parse(&format!("up{{instance=~{}}}", quote(pattern))).is_ok()
 }
 
 fn bad_label(section: &str, name: &str) -> Option<(String, String)> {

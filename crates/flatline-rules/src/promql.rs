@@ -121,6 +121,7 @@ pub enum Op {
     Below,
     AtLeast,
     AtMost,
+    Minus,
     Times,
     Over,
 }
@@ -139,6 +140,7 @@ impl Op {
             Self::Below => "<",
             Self::AtLeast => ">=",
             Self::AtMost => "<=",
+            Self::Minus => "-",
             Self::Times => "*",
             Self::Over => "/",
         }
@@ -161,7 +163,8 @@ impl Op {
             Self::Or => 0,
             Self::And | Self::Unless => 1,
             Self::Equal | Self::NotEqual | Self::Above | Self::Below | Self::AtLeast | Self::AtMost => 2,
-            Self::Times | Self::Over => 3,
+            Self::Minus => 3,
+            Self::Times | Self::Over => 4,
         }
     }
 }
@@ -213,6 +216,12 @@ impl Select {
     #[must_use]
     pub fn unlike(self, label: &Label, pattern: &str) -> Self {
         self.matcher(label.name, "!~", pattern)
+    }
+
+    /// Only series of targets whose address matches this pattern.
+    #[must_use]
+    pub fn instance_like(self, pattern: &str) -> Self {
+        self.matcher("instance", "=~", pattern)
     }
 
     /// Only series of the scrape job of this name.
@@ -298,6 +307,12 @@ pub fn quantile(share: f64, select: Select, range: Range) -> Expr {
     Expr::Call { function: "quantile_over_time", args: vec![share.into(), select.over(range).into()] }
 }
 
+/// How many seconds ago the time was that the series tell (Unix time).
+#[must_use]
+pub fn since(select: Select) -> Expr {
+    Expr::Call { function: "time", args: Vec::new() }.minus(select)
+}
+
 /// The same series with one more label, taken from another label by a pattern.
 #[must_use]
 pub fn label_from(expr: impl Into<Expr>, target: &str, source: &str, pattern: &str) -> Expr {
@@ -350,6 +365,12 @@ impl Expr {
     #[must_use]
     pub fn at_least(self, right: impl Into<Self>) -> Self {
         self.binary(Op::AtLeast, Matching::All, right)
+    }
+
+    /// The difference.
+    #[must_use]
+    pub fn minus(self, right: impl Into<Self>) -> Self {
+        self.binary(Op::Minus, Matching::All, right)
     }
 
     /// The product.
@@ -551,10 +572,10 @@ impl fmt::Display for Select {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expr, Matching, Op, Range, rate, select};
+    use super::{Expr, Matching, Op, Range, rate, select, since};
     use crate::prometheus::UP;
     use crate::span::Span;
-    use flatline_catalog::memcg;
+    use flatline_catalog::{boots, memcg};
 
     fn up() -> Expr {
         select(&UP).into()
@@ -583,6 +604,8 @@ mod tests {
             "up\nand\n  (\n    up\n    unless\n      up\n  )"
         );
         assert_eq!(up().binary(Op::Over, Matching::All, up().over(up())).to_string(), "up / (up / up)");
+        assert_eq!(up().times(up().minus(up())).minus(up().over(up())).to_string(), "up * (up - up) - up / up");
+        assert_eq!(since(select(&boots::BOOT_TIME)).below(9.0).to_string(), "time() - flatline_boot_time_seconds < 9");
     }
 
     #[test]

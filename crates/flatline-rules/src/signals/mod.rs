@@ -1,12 +1,19 @@
 //! One file per signal. Adding one is a file here, a line in [`all`], and a runbook page per alert.
 
+mod boots;
 mod collectors;
+mod crash_capture;
 mod devvm;
 mod exporter;
+mod journal;
 mod kernel_faults;
+mod kernel_log;
 mod memcg;
+mod netconsole;
 mod pressure;
 pub mod targets;
+mod tasks;
+mod told;
 mod vm;
 mod watchdog;
 
@@ -25,6 +32,12 @@ pub fn all(config: &Config) -> Vec<Signal> {
         vm::signal(config),
         vm::writes(config),
         watchdog::signal(config),
+        tasks::signal(config),
+        boots::signal(config),
+        kernel_log::signal(config),
         kernel_faults::signal(),
+        journal::signal(config),
+        netconsole::signal(config),
+        crash_capture::signal(config),
     ]
 }

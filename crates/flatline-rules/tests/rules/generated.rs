@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use flatline_catalog::{journal, kernel_log, netconsole};
+use flatline_events::Kind;
 use flatline_rules::config::SAMPLE;
 use flatline_rules::{Config, File, explain, generate, guard, signals};
 
@@ -37,11 +39,30 @@ vm:
   unreadable_for: 20s
   io_error_for: 5s
   throttle_window: 2m
-watchdog: {not_armed_for: 5s}
+watchdog: {not_armed_for: 5s, unowned_for: 2s, expected_owners: {'hemma:.*': wd_keepalive}}
+tasks: {stuck_over: 10s}
+boots: {recent: 30s, crash_loop_window: 2m, heartbeat_stalled_over: 5s}
+kernel_log: {said_within: 32s}
+journal: {said_within: 30s, not_followed_for: 5s}
+netconsole: {said_within: 30s}
+crash_capture:
+  dump_within: 1m
+  not_armed_for: 5s
+  was_armed_within: 1m
+  stale_after: 1m
+  stale_for: 5s
+  empty_within: 1m
+  empty_for: 3s
 ";
 
+/// The defaults, and what has none.
+fn complete() -> Config {
+    Config::parse("c.yml", "watchdog: {expected_owners: {'hemma:.*': wd_keepalive}}").unwrap()
+}
+
+/// Also those that are only there when they are configured.
 fn alerts() -> BTreeSet<String> {
-    let config = Config::default();
+    let config = complete();
     signals::all(&config).iter().flat_map(|signal| &signal.alerts).map(|alert| alert.name.to_owned()).collect()
 }
 
@@ -90,8 +111,12 @@ fn promtool_accepts_the_rules_and_every_unit_test_passes() {
     let checked = promtool(&["check", "rules"], &rules);
     assert!(checked.status.success(), "{}", said(&checked));
     assert!(tests.len() >= 5);
-    let tested = promtool(&["test", "rules"], &tests);
+    // One as it is generated, beside all rules; the others as below.
+    let short: Vec<_> = tests.into_iter().filter(|path| path.ends_with("tasks.test.yml")).collect();
+    assert_eq!(short.len(), 1);
+    let tested = promtool(&["test", "rules"], &short);
     assert!(tested.status.success(), "{}", said(&tested));
+    every_unit_test_passes(&Config::default(), directory.path());
 }
 
 #[test]
@@ -101,9 +126,13 @@ fn a_test_bench_may_have_everything_within_seconds() {
     let (rules, _) = written(&config, directory.path());
     let checked = promtool(&["check", "rules"], &rules);
     assert!(checked.status.success(), "{}", said(&checked));
-    // Every signal beside its own rules only: most of the time goes into evaluating all the others.
-    let signals = signals::all(&config).into_iter().filter(|signal| !signal.cases.is_empty());
-    let tests: Vec<_> = signals.map(|signal| write(&signal, &config, &directory.path().join(signal.name))).collect();
+    every_unit_test_passes(&config, directory.path());
+}
+
+/// Every signal beside its own rules only: most of the time would go into evaluating all the others.
+fn every_unit_test_passes(config: &Config, directory: &Path) {
+    let signals = signals::all(config).into_iter().filter(|signal| !signal.cases.is_empty());
+    let tests: Vec<_> = signals.map(|signal| write(&signal, config, &directory.join(signal.name))).collect();
     let tested = promtool(&["test", "rules"], &tests);
     assert!(tested.status.success(), "{}", said(&tested));
 }
@@ -174,10 +203,28 @@ fn every_alert_has_a_runbook_page_and_every_page_an_alert() {
 #[test]
 fn every_alert_explains_itself() {
     for alert in alerts() {
-        let text = explain::explain(&alert, &Config::default()).unwrap();
+        let text = explain::explain(&alert, &complete()).unwrap();
         assert!(text.contains("Fires when:\n  - ") && text.contains("Stays silent when:\n  - "), "{text}");
     }
     assert!(explain::explain("DevvmDwn", &Config::default()).unwrap_err().ends_with("did you mean `DevvmDown`?"));
+}
+
+#[test]
+fn rules_name_kinds_that_the_classifier_knows() {
+    let config = complete();
+    let signals = signals::all(&config);
+    let series = signals.iter().flat_map(|signal| &signal.cases).flat_map(|case| &case.series);
+    let mut named = BTreeSet::new();
+    for series in series {
+        let kernel = series.family == &kernel_log::EVENTS || series.family == &netconsole::EVENTS;
+        if kernel || series.family == &journal::EVENTS {
+            let (_, name) = series.labels.iter().find(|(label, _)| label == "kind").unwrap();
+            let kind = Kind::from_name(name).unwrap_or_else(|| panic!("no kind is called {name}"));
+            assert_eq!(kind.is_kernel(), kernel, "{name} is not said there");
+            named.insert(name);
+        }
+    }
+    assert!(named.len() > 30, "only {named:?}");
 }
 
 #[test]
@@ -221,6 +268,14 @@ fn what_can_not_work_is_refused_with_line_and_reason() {
         ("devvm: {flapping_changes: 4000}\n", "c.yml:1: devvm.flapping_changes: must be"),
         ("devvm:\n  absent_lookback: 1m\n", "c.yml:2: devvm.absent_lookback: 1m is forgotten"),
         ("devvm: {job: ''}\n", "c.yml:1: devvm.job: the name of a scrape job can't be empty"),
+        ("boots:\n  recent: 0s\n", "c.yml:2: boots.recent: can't be 0s"),
+        ("boots: {crash_loop_short: 0}\n", "c.yml:1: boots.crash_loop_short: 0 is not greater"),
+        ("kernel_log:\n  said_within: 10s\n", "c.yml:2: kernel_log.said_within: 10s holds fewer"),
+        (
+            "watchdog: {expected_owners: {'hemma(': x}}\n",
+            "c.yml:1: watchdog.expected_owners.hemma(: `hemma(` is no pattern",
+        ),
+        ("watchdog: {expected_owners: {hemma: 'x['}}\n", "c.yml:1: watchdog.expected_owners.hemma: `x[` is no pattern"),
         ("vm:\n  stalled_window: 30s\n", "c.yml:2: vm.stalled_window: 30s holds fewer than 4"),
         ("vm:\n  write_zero_baseline: 3h\n", "c.yml:2: vm.write_zero_baseline: 3h is less than 40"),
         ("vm: {write_zero_share: 10}\n", "c.yml:1: vm.write_zero_share: 10 is no share"),
