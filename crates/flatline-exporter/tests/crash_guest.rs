@@ -47,6 +47,13 @@ fn events(samples: &Samples, kind: &str) -> f64 {
     samples.get(&format!("flatline_kernel_events_total{{kind=\"{kind}\"}}")).unwrap_or_default()
 }
 
+/// Takes more memory than its cgroup may have.
+fn kill_a_hog(guest: &Guest) {
+    let hog = "mkdir /sys/fs/cgroup/hog; echo 16M >/sys/fs/cgroup/hog/memory.max
+               (echo 0 >/sys/fs/cgroup/hog/cgroup.procs; exec tail /dev/zero) || true";
+    guest.sh(hog).expect("a hog");
+}
+
 fn saved(guest: &Guest, words: &str) {
     let wait =
         format!("for n in $(seq 60); do grep -q {words} /disk/state/kernel_log.json && exit 0; sleep 1; done; exit 1");
@@ -77,11 +84,7 @@ fn a_host_that_hangs_kills_and_panics_is_explained_afterwards() {
         samples.get("flatline_heartbeat_stalled_seconds") == Some(0.0)
     });
 
-    guest
-        .sh("mkdir /sys/fs/cgroup/hog; echo 16M >/sys/fs/cgroup/hog/memory.max
-             echo 0 >/sys/fs/cgroup/hog/memory.swap.max 2>/dev/null
-             (echo 0 >/sys/fs/cgroup/hog/cgroup.procs; exec tail /dev/zero) || true")
-        .expect("a hog");
+    kill_a_hog(&guest);
     scrape_until(&guest, "an OOM kill", |samples| events(samples, "oom_kill_memcg") >= 1.0);
     saved(&guest, "oom_kill_memcg");
 
@@ -97,6 +100,38 @@ fn a_host_that_hangs_kills_and_panics_is_explained_afterwards() {
     assert_eq!(kept, [true, true], "kept over the crash\n{}", guest.console());
     let boots = guest.sh("flatline-exporter boots --state.directory=/disk/state").expect("a table");
     assert!(boots.contains("unclean") && boots.contains("running"), "{boots}");
+}
+
+/// A processor that stood still for seconds, as it looks to the kernel when its virtual machine was not run.
+#[test]
+fn a_processor_that_stands_still_is_a_soft_lockup() {
+    let guest = host().boot().expect("guest");
+    scrape_until(&guest, "the log is read", |samples| samples.any("flatline_kernel_events_total"));
+    guest.sh("echo 1 >/proc/sys/kernel/watchdog_thresh").expect("two seconds are enough");
+    guest.suspend().expect("stop");
+    std::thread::sleep(Duration::from_secs(8));
+    guest.resume().expect("go on");
+    scrape_until(&guest, "a soft lockup", |samples| events(samples, "soft_lockup") >= 1.0);
+}
+
+/// Programs may write into the kernel's ring, faster than anybody reads it.
+#[test]
+fn a_flooded_ring_loses_records_and_neither_the_count_of_them_nor_an_answer() {
+    let guest = host().kernel_argument("printk.devkmsg=on").kernel_argument("quiet").boot().expect("guest");
+    scrape_until(&guest, "the log is read", |samples| samples.any("flatline_kernel_log_records_total"));
+    // One write per line: the kernel refuses what does not fit into a record.
+    let flood = "while :; do echo 'Kernel panic - not syncing: forged'; done >/dev/kmsg & echo $! >/run/flood";
+    guest.sh(flood).expect("a flood");
+    // An exporter that gets no time to read for a while; the ring of the kernel does not wait.
+    guest.sh("killall -STOP flatline-exporter; sleep 5; killall -CONT flatline-exporter").expect("a pause");
+    let flooded = scrape_until(&guest, "records are lost", |samples| {
+        samples.get("flatline_kernel_log_lost_records_total") > Some(1000.0)
+    });
+    assert_eq!(flooded.collector("success", "kernel_log"), Some(1.0));
+    assert_eq!(events(&flooded, "kernel_panic"), 0.0, "a program is not the kernel");
+    guest.sh("kill $(cat /run/flood)").expect("it ends");
+    kill_a_hog(&guest);
+    scrape_until(&guest, "what comes after the flood is seen", |samples| events(samples, "oom_kill_memcg") >= 1.0);
 }
 
 #[test]

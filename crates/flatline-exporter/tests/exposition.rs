@@ -1,0 +1,183 @@
+//! The exposition itself, of a host that has everything there is to watch.
+
+mod common;
+
+use common::{Exporter, command, copy_tree, fixtures, plant_fifo, request};
+use flatline_catalog::{Family, Kind};
+use flatline_qmp::synthetic::{Disk, Machine, Monitors};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+use tempfile::TempDir;
+
+const UNIT_FAILED: &str = r#"{"__CURSOR":"c1","__REALTIME_TIMESTAMP":"1767679200000000","_BOOT_ID":"b","PRIORITY":"4","SYSLOG_IDENTIFIER":"systemd","_TRANSPORT":"journal","_SYSTEMD_UNIT":"init.scope","_PID":"1","_UID":"0","_COMM":"systemd","MESSAGE":"Unit app.service entered failed state."}"#;
+const KERNEL_RECORD: &str =
+    "3,7,1000000,-;I/O error, dev sda, sector 1 op 0x1:(WRITE) flags 0x800 phys_seg 1 prio class 2\n";
+const NETCONSOLE_PACKET: &[u8] = b"2,1,1000,-;Kernel panic - not syncing: sysrq triggered crash\n";
+
+/// The recorded livelock with a recorded Proxmox machine, a kernel's log, a journal and a state directory beside it.
+struct Host {
+    directory: TempDir,
+    ring: File,
+    _monitors: Monitors,
+}
+
+impl Host {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("directory");
+        let at = |name: &str| directory.path().join(name);
+        copy_tree(&fixtures().join("host"), directory.path());
+        copy_tree(&fixtures().join("vm/proxmox"), directory.path());
+        for path in ["dev", "proc/sys/kernel/random", "var/log/journal/0123456789abcdef"] {
+            std::fs::create_dir_all(at(path)).expect("directory");
+        }
+        std::fs::write(at("journalctl"), format!("#!/bin/sh\necho '{UNIT_FAILED}'\nexec sleep 600\n")).expect("write");
+        std::fs::set_permissions(at("journalctl"), PermissionsExt::from_mode(0o755)).expect("mode");
+        plant_fifo(&at("dev/kmsg"));
+        let ring = OpenOptions::new().read(true).write(true).open(at("dev/kmsg")).expect("FIFO");
+        let monitors = Monitors::start();
+        let throttled = Disk { bps: 1_000_000, ..Disk::scsi(0) };
+        let machine = Machine { disks: vec![throttled], ..Machine::default() };
+        monitors.add(&at("run/qemu-server/100.qmp"), machine).expect("socket");
+        Self { directory, ring, _monitors: monitors }
+    }
+
+    fn boots(&self, number: u32) {
+        let id = format!("{number:08x}-1111-4111-8111-111111111111\n");
+        std::fs::write(self.path("proc/sys/kernel/random/boot_id"), id).expect("write");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// An exporter with everything on, after it has had something of everything.
+    fn exporter(&self) -> Exporter {
+        let at = |flag: &str, name: &str| format!("--{flag}={}", self.path(name).display());
+        let fixed = [
+            "--collector.boots.journalctl=/nonexistent",
+            "--collector.crash_capture.required-arguments=crashkernel",
+            "--collector.crash_capture.captures=incident=/root/logs/incident-*.log",
+            "--collector.journal.patterns=failed=regex=entered failed",
+            "--collector.netconsole",
+            "--collector.netconsole.listen-address=127.0.0.1:0",
+            "--collector.netconsole.senders=pve1=127.0.0.1",
+            "--scrape.deadline=20s",
+        ];
+        let paths = [
+            at("path.rootfs", ""),
+            at("path.procfs", "proc"),
+            at("path.sysfs", "sys"),
+            at("state.directory", "state"),
+            at("collector.journal.program", "journalctl"),
+        ];
+        let arguments = [fixed.map(str::to_owned).to_vec(), paths.to_vec()].concat();
+        self.boots(1);
+        let earlier = Exporter::start(&arguments);
+        earlier.scrape_until("a boot to look back at", |samples| samples.any("flatline_heartbeat_timestamp_seconds"));
+        drop(earlier);
+        self.boots(2);
+        let exporter = Exporter::start(&arguments);
+        (&self.ring).write_all(KERNEL_RECORD.as_bytes()).expect("write");
+        exporter.wait_for_log("receiving netconsole packets");
+        let log = exporter.log();
+        let port = log.split("udp=127.0.0.1:").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a port");
+        let receiver = format!("127.0.0.1:{port}");
+        UdpSocket::bind("127.0.0.1:0").expect("socket").send_to(NETCONSOLE_PACKET, receiver).expect("sent");
+        exporter.scrape_until("something of everything", |samples| {
+            [
+                "kernel_device_events",
+                "journal_event_last",
+                "log_pattern_last",
+                "netconsole_last_message",
+                "heartbeat_timestamp",
+                "previous_boot",
+                "vm_disk_written_bytes",
+            ]
+            .iter()
+            .all(|metric| samples.any(&format!("flatline_{metric}")))
+        });
+        exporter
+    }
+}
+
+/// The exposition itself: every family has HELP and TYPE before its samples, UNIT where it has one, stands in one
+/// piece, and is declared in the catalogue.
+#[test]
+fn every_family_is_described_contiguous_and_declared() {
+    let host = Host::new();
+    let exporter = host.exporter();
+    let open = request(exporter.address(), "GET", "/metrics", &[("Accept", "application/openmetrics-text")]).body;
+    let text = exporter.get("/metrics").body;
+    let mut seen = Vec::new();
+    for (exposition, name) in [(&open, Family::base_name as fn(&Family) -> &'static str), (&text, |family| family.name)]
+    {
+        seen.clear();
+        let mut lines = exposition.lines().peekable();
+        while let Some(line) = lines.next() {
+            let Some(described) = line.strip_prefix("# HELP ").and_then(|rest| rest.split(' ').next()) else {
+                assert_eq!(line, "# EOF", "a sample without HELP before it");
+                continue;
+            };
+            let family = flatline_catalog::all().find(|family| name(family) == described);
+            let family = family.unwrap_or_else(|| panic!("{described} is not in the catalogue"));
+            assert!(!seen.contains(&described), "{described} is torn apart");
+            seen.push(described);
+            let kind = lines.next().unwrap_or_default();
+            assert!(kind.starts_with(&format!("# TYPE {described} ")), "{kind}");
+            if std::ptr::eq(exposition, &open) {
+                let unit = lines.next_if(|line| line.starts_with("# UNIT "));
+                let expected = family.unit.as_str().map(|unit| format!("# UNIT {described} {unit}"));
+                assert_eq!(unit, expected.as_deref());
+            }
+            let mut samples = 0;
+            while let Some(sample) = lines.next_if(|line| !line.starts_with('#')) {
+                let series = sample.split(['{', ' ']).next().unwrap_or_default();
+                let stem = ["_bucket", "_sum", "_count"].iter().find_map(|part| series.strip_suffix(part));
+                assert_eq!(if family.kind == Kind::Histogram { stem.unwrap_or(series) } else { series }, family.name);
+                assert!(family.kind != Kind::Info || sample.ends_with(" 1"));
+                samples += 1;
+            }
+            assert!(samples > 0, "{described} has no samples");
+        }
+    }
+    let missing: Vec<_> =
+        flatline_catalog::all().map(|family| family.name).filter(|name| !seen.contains(name)).collect();
+    // A v2 host without a work cgroup, a limit on operations, a tap device, a real pstore mount, a boot time or a web
+    // configuration: everything else must be there.
+    let expected = [
+        "flatline_memcg_uncapped",
+        "flatline_memcg_v1_usage_bytes",
+        "flatline_memcg_v1_limit_bytes",
+        "flatline_memcg_v1_limit_hits_total",
+        "flatline_memcg_v1_oom_kills_total",
+        "flatline_vm_disk_throttle_operations_per_second",
+        "flatline_vm_network_receive_bytes_total",
+        "flatline_vm_network_transmit_bytes_total",
+        "flatline_crash_capture_pstore_mounted",
+        "flatline_previous_boot_gap_seconds",
+        "flatline_web_config_last_reload_successful",
+    ];
+    assert_eq!(missing, expected);
+}
+
+#[test]
+fn promtool_finds_nothing_to_complain_about() {
+    let host = Host::new();
+    let exporter = host.exporter();
+    let mut promtool = command("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed (apt-get install prometheus)");
+    promtool.stdin.take().expect("piped").write_all(exporter.get("/metrics").body.as_bytes()).expect("takes it");
+    let output = promtool.wait_with_output().expect("ends");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    assert!(output.status.success());
+}
