@@ -23,6 +23,13 @@ pub static EVENTS: Family = Family::counter(
     &[SENDER, KIND],
     "Kernel messages of another host that tell of trouble, by what they tell.",
 );
+/// When it was last told.
+pub static EVENT_LAST_TIMESTAMP: Family = Family::gauge(
+    "flatline_netconsole_event_last_timestamp_seconds",
+    Unit::Seconds,
+    &[SENDER, KIND],
+    "When the other host last said so (Unix time, by this host's clock). Absent when it never has.",
+);
 /// The last message.
 pub static LAST_TIMESTAMP: Family = Family::gauge(
     "flatline_netconsole_last_message_timestamp_seconds",
@@ -60,4 +67,5 @@ pub static UNKEPT: Family = Family::counter(
 );
 
 /// The families of this signal.
-pub const FAMILIES: &[&Family] = &[&MESSAGES, &EVENTS, &LAST_TIMESTAMP, &LOST, &REJECTED, &KEPT_BYTES, &UNKEPT];
+pub const FAMILIES: &[&Family] =
+    &[&MESSAGES, &EVENTS, &EVENT_LAST_TIMESTAMP, &LAST_TIMESTAMP, &LOST, &REJECTED, &KEPT_BYTES, &UNKEPT];

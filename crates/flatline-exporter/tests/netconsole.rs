@@ -73,6 +73,8 @@ fn a_recorded_panic_is_counted_and_kept() {
     let samples = host.exporter.scrape_until("every packet is a message", all);
     let panics = "flatline_netconsole_events_total{sender=\"pve1\",kind=\"kernel_panic\"}";
     assert_eq!(samples.get(panics), Some(1.0));
+    let when = "flatline_netconsole_event_last_timestamp_seconds{sender=\"pve1\",kind=\"kernel_panic\"}";
+    assert!(samples.get(when).is_some_and(|time| time > 1.7e9));
     // The recording lacks number 376, which the sender's interface lost while it was down.
     assert_eq!(samples.get(&of("pve1", "lost_messages_total")), Some(1.0));
     assert!(samples.get(&of("pve1", "last_message_timestamp_seconds")).is_some_and(|time| time > 1.7e9));

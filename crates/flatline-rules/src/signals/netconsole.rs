@@ -2,12 +2,14 @@
 
 use flatline_catalog::netconsole;
 
+use super::told::Log;
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Graph, Samples, Scale, Signal};
-use crate::promql::{Expr, Matching, Range, increase, select, since};
+use crate::promql::{select, since};
 use crate::span::Span;
 
 const REMOTE: &str = "RemoteKernelTrouble";
+const LOG: Log = Log { events: &netconsole::EVENTS, last: &netconsole::EVENT_LAST_TIMESTAMP, kind: &netconsole::KIND };
 /// What ends a host, or is about to. The rest is told by the host's own exporter while it lives.
 const KINDS: [&str; 9] = [
     "kernel_panic",
@@ -40,21 +42,10 @@ pub(super) fn signal(config: &Config) -> Signal {
 }
 
 fn remote(config: &Config) -> Alert {
-    let window = config.netconsole.said_within;
-    let events = || select(&netconsole::EVENTS).like(&netconsole::KIND, &KINDS.join("|"));
-    let first = Expr::from(events()).unless(Matching::All, select(&netconsole::EVENTS).ago(window)).and(
-        Matching::ignoring(&[&netconsole::KIND]),
-        since(select(&netconsole::LAST_TIMESTAMP))
-            .below(window.as_seconds())
-            .note("and it has just spoken, so that it is not only Prometheus that is new"),
-    );
     Alert {
         name: REMOTE,
         severity: Severity::Page,
-        expr: increase(events(), Range::Fixed(window))
-            .above(0.0)
-            .note("it was said again")
-            .or(first.note("or for the first time: a kind is not there before it is said")),
+        expr: LOG.told(&KINDS, config.netconsole.said_within),
         hold: Span::ZERO,
         summary: "The kernel of {sender} cried for help ({kind}): it is dying or dead",
         meaning: "{sender} sent it over netconsole to {instance}, which kept its words. After kernel_panic the host is dead and answers nothing, ping included, until it is reset or resets itself.",
@@ -74,57 +65,68 @@ fn cases(config: &Config) -> Vec<Case> {
     let events = |case: Case, kind, samples| {
         case.series(&netconsole::EVENTS, TARGET, &[hemma, (&netconsole::KIND, kind)], samples)
     };
-    let spoke = |case: Case, at: Span| {
-        case.series(&netconsole::LAST_TIMESTAMP, TARGET, &[hemma], Samples::flat(at.as_seconds(), long))
+    let last = |case: Case, kind, samples| {
+        case.series(&netconsole::EVENT_LAST_TIMESTAMP, TARGET, &[hemma, (&netconsole::KIND, kind)], samples)
     };
     let told = |kind| [("job", TARGET.0), ("instance", TARGET.1), ("sender", "hemma"), ("kind", kind)];
     let every = KINDS.map(told);
     let every: Vec<&[(&str, &str)]> = every.iter().map(<[_; 4]>::as_slice).collect();
     let panic: &[&[(&str, &str)]] = &[&told("kernel_panic")];
     let onset = step * 4;
-    let first_words = || Samples::default().gap(4).then(1.0, long);
-    let silent = |case: Case| {
-        case.series(&netconsole::LAST_TIMESTAMP, TARGET, &[hemma], Samples::flat(window.as_seconds() * -1.4, long))
-            .never_until(end)
-    };
+    let from = |start: u64, value| Samples::default().gap(start).then(value, long);
+    let last_words = KINDS.iter().fold(case("its last words, each for the first time"), |case, kind| {
+        last(events(case, kind, from(4, 1.0)), kind, from(4, onset.as_seconds()))
+    });
+    // Test time begins at 0.
+    let long_ago = || Samples::flat(window.as_seconds() * -1.4, long * 2);
     vec![
-        spoke(
-            KINDS
-                .iter()
-                .fold(case("its last words, each for the first time"), |c, kind| events(c, kind, first_words())),
-            onset,
-        )
-        .fires_from(onset, &every)
-        .fires(onset + window - step, &every)
-        .quiet(onset + window),
-        events(
-            case("once more, and when it last spoke is not known"),
-            "kernel_panic",
-            Samples::flat(1.0, 4).then(2.0, long),
-        )
-        .fires_from(onset, panic)
-        .quiet(onset + window),
-        events(
-            case("once more, after the exporter restarted and forgot"),
-            "kernel_panic",
-            Samples::flat(5.0, 4).gap(2).then(1.0, long),
-        )
-        .fires(step * 6, panic),
-        spoke(
+        last_words.fires_from(onset, &every).fires(onset + window - step, &every).quiet(onset + window),
+        events(case("once more, and when is not known"), "kernel_panic", Samples::flat(1.0, long).then(2.0, long))
+            .quiet(step * (long - 1))
+            .fires(end, panic),
+        last(
             events(
-                case("it spoke of it before the window, and speaks of something else"),
+                case("once more, after the exporter restarted and forgot"),
                 "kernel_panic",
-                Samples::flat(3.0, long * 2),
+                Samples::flat(5.0, 4).gap(2).then(1.0, long),
             ),
-            end,
+            "kernel_panic",
+            from(6, (step * 6).as_seconds()),
         )
-        .quiet(end),
-        spoke(
-            events(case("it speaks of something else"), "link_down", Samples::default().gap(4).climb(1.0, long)),
-            onset,
+        .fires_from(step * 6, panic),
+        last(
+            events(
+                last(
+                    events(
+                        case("long ago, and now it speaks of something else"),
+                        "kernel_panic",
+                        Samples::flat(3.0, long * 2),
+                    ),
+                    "kernel_panic",
+                    long_ago(),
+                ),
+                "link_down",
+                Samples::flat(0.0, 4).climb(1.0, long),
+            ),
+            "link_down",
+            from(4, onset.as_seconds()),
         )
         .never_until(end),
-        silent(events(case("Prometheus is new, the words are old"), "kernel_panic", first_words())),
-        silent(events(case("the exporter restarts"), "kernel_panic", Samples::flat(3.0, 4).gap(3).then(3.0, long))),
+        last(
+            events(case("Prometheus is new, the words are old"), "kernel_panic", from(4, 1.0)),
+            "kernel_panic",
+            long_ago(),
+        )
+        .never_until(end),
+        last(
+            events(
+                case("the exporter is away for a while"),
+                "kernel_panic",
+                Samples::flat(3.0, 4).gap(3).then(3.0, long),
+            ),
+            "kernel_panic",
+            long_ago(),
+        )
+        .never_until(end),
     ]
 }

@@ -146,6 +146,14 @@ impl Reading for Received {
             }
             Ok(())
         })?;
+        out.family(&catalog::EVENT_LAST_TIMESTAMP, |samples| {
+            for sender in &self.senders {
+                for kind in Kind::ALL.iter().filter(|kind| sender.events[kind.index()] > 0) {
+                    samples.push(&[&sender.name, kind.name()], sender.told[kind.index()])?;
+                }
+            }
+            Ok(())
+        })?;
         out.family(&catalog::LAST_TIMESTAMP, |samples| {
             self.senders.iter().try_for_each(|sender| samples.push_some(&[&sender.name], sender.last))
         })?;

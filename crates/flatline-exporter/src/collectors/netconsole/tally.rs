@@ -54,6 +54,8 @@ pub(super) struct Heard {
     pub(super) name: String,
     pub(super) messages: u64,
     pub(super) events: [u64; Kind::ALL.len()],
+    /// When each was last told, Unix time; of those that were.
+    pub(super) told: [f64; Kind::ALL.len()],
     /// Unix time.
     pub(super) last: Option<f64>,
     /// Known of the extended format only.
@@ -122,6 +124,7 @@ impl Tally {
             name: sender.name.clone(),
             messages: 0,
             events: [0; Kind::ALL.len()],
+            told: [0.0; Kind::ALL.len()],
             last: None,
             lost: None,
             kept_bytes: None,
@@ -161,11 +164,12 @@ impl Tally {
         if packet.len() > MAX_PACKET_BYTES {
             return Err(Reason::TooLong);
         }
+        let wall = arrival.wall.as_secs_f64();
         let joined;
         let raw = match Packet::parse(packet).map_err(|_| Reason::Malformed)? {
             Packet::Text(text) => {
+                heard.last = Some(wall);
                 session.take_text(text, heard, classifier, |line| keep(sender, line));
-                heard.last = Some(arrival.wall.as_secs_f64());
                 return Ok(());
             }
             Packet::Record(raw) => raw,
@@ -173,13 +177,13 @@ impl Tally {
                 *heard.lost.get_or_insert(0) += session.sequence.take(fragment.sequence());
                 joined = session.fragments.join(&fragment, arrival.at);
                 *heard.lost.get_or_insert(0) += session.fragments.expire(arrival.at);
-                heard.last = Some(arrival.wall.as_secs_f64());
+                heard.last = Some(wall);
                 let Some(joined) = &joined else { return Ok(()) };
                 joined
             }
         };
         let record = record(raw).map_err(|_| Reason::Malformed)?;
-        heard.last = Some(arrival.wall.as_secs_f64());
+        heard.last = Some(wall);
         *heard.lost.get_or_insert(0) += session.sequence.take(record.sequence);
         heard.take_record(&record, classifier);
         keep(sender, &record.text);
@@ -239,8 +243,9 @@ impl Heard {
     fn classify(&mut self, text: &str, facility: Option<u8>, classifier: &Classifier) {
         let line = Line { text, source: Source::Kmsg, facility, priority: None, ident: None };
         if let Some(event) = classifier.classify(&line) {
-            let count = &mut self.events[event.kind.index()];
-            *count = count.saturating_add(event.count);
+            let kind = event.kind.index();
+            self.events[kind] = self.events[kind].saturating_add(event.count);
+            self.told[kind] = self.last.unwrap_or_default();
         }
     }
 }
