@@ -63,7 +63,7 @@ pub static BOOT_STATUS: Family = Family::gauge(
     "flatline_watchdog_boot_status",
     Unit::None,
     &[DEVICE, STATUS],
-    "1 for each reason the driver remembers for the last boot (bootstatus). card_reset 1 proves a watchdog reset; 0 proves nothing, since reloading the driver clears it.",
+    "1 for each reason the driver remembers for the last boot (bootstatus). card_reset 1 proves a watchdog reset; it is remembered until the next boot though a driver that is loaded anew forgets it. 0 proves nothing: it may have been forgotten before the exporter was there.",
 );
 /// Whether a process holds the device.
 pub static OWNED: Family = Family::gauge(

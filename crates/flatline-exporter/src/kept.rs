@@ -2,6 +2,7 @@
 
 use crate::errands::Errands;
 use flatline_ledger::{Snapshot, StateDirectory, StateError};
+use flatline_sources::{Roots, SourceError, read};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -19,6 +20,16 @@ pub(crate) struct Kept<T> {
     saved: T,
     looked: Option<Instant>,
     failing: bool,
+}
+
+/// The kernel's random name for this boot: what was kept about another one may not hold any more.
+///
+/// # Errors
+/// When `/proc/sys/kernel/random/boot_id` can't be read.
+pub(crate) fn boot_id(roots: &Roots) -> Result<String, SourceError> {
+    let mut content = Vec::new();
+    read::read_bounded(&roots.procfs.join("sys/kernel/random/boot_id"), read::SMALL_FILE, &mut content)?;
+    Ok(String::from_utf8_lossy(content.trim_ascii()).into_owned())
 }
 
 impl<T> Kept<T>

@@ -2,10 +2,13 @@
 
 use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init, Recycler};
 use crate::exposition::{Emitter, Reading, Value};
+use crate::kept::{Kept, boot_id};
 use flatline_catalog::{Family, watchdog as catalog};
 use flatline_sources::SourceError;
 use flatline_sources::boot_status::BootStatus;
 use flatline_sources::watchdog::{self as source, Device, Owner};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,18 +21,65 @@ pub(super) static COLLECTOR: Descriptor = Descriptor {
     init,
 };
 
+/// The name of the file in the state directory.
+const SNAPSHOT: &str = "watchdog";
+
 fn init(environment: &Environment) -> Init {
-    source::Reader::probe(&environment.roots).map(|reader| Watchdog { reader, readings: Recycler::default() }).into()
+    let watchdog = |reader| {
+        let boot_id = boot_id(&environment.roots).ok();
+        let mut kept = Kept::new(environment.state.as_ref().filter(|_| boot_id.is_some()), SNAPSHOT);
+        let boot_id = boot_id.unwrap_or_default();
+        let memory: Memory = kept.load();
+        let memory = if memory.boot_id == boot_id { memory } else { Memory { boot_id, ..Memory::default() } };
+        Watchdog { reader, readings: Recycler::default(), memory, kept }
+    };
+    source::Reader::probe(&environment.roots).map(watchdog).into()
 }
 
 struct Watchdog {
     reader: source::Reader,
     readings: Recycler<source::Reading>,
+    memory: Memory,
+    kept: Kept<Memory>,
 }
 
 impl Collector for Watchdog {
     fn collect(&mut self, faults: &mut Faults) -> Result<Arc<dyn Reading>, SourceError> {
-        self.readings.fill(|reading| self.reader.read(reading, &mut |fault| faults.report(fault)))
+        let Self { reader, readings, memory, kept } = self;
+        let reading = readings.fill(|reading| {
+            reader.read(reading, &mut |fault| faults.report(fault))?;
+            memory.complete(&mut reading.devices);
+            Ok(())
+        });
+        if kept.is_due() {
+            kept.save(memory.clone());
+        }
+        reading
+    }
+}
+
+/// What the drivers have said of the last boot. One that is loaded anew has forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Memory {
+    /// The boot in which they said so.
+    boot_id: String,
+    /// Flags by the driver's identity: numbers change when drivers are loaded in another order.
+    flags: BTreeMap<String, u64>,
+}
+
+impl Memory {
+    /// Remembers what the devices say now, and puts back what they said earlier in this boot.
+    fn complete(&mut self, devices: &mut [Device]) {
+        for device in devices {
+            let Some(BootStatus(now)) = device.boot_status else { continue };
+            let known = self.flags.get(&device.identity).copied().unwrap_or_default();
+            let flags = known | now;
+            device.boot_status = Some(BootStatus(flags));
+            if flags != known && self.flags.len() < source::MAX_DEVICES {
+                self.flags.insert(device.identity.clone(), flags);
+            }
+        }
     }
 }
 
@@ -80,5 +130,26 @@ impl Reading for source::Reading {
                 Owner::Nobody | Owner::Unknown => Ok(()),
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BootStatus, Device, Memory};
+
+    fn said(memory: &mut Memory, identity: &str, flags: Option<u64>) -> Option<u64> {
+        let device = Device { identity: identity.to_owned(), boot_status: flags.map(BootStatus), ..Device::default() };
+        let mut devices = [device];
+        memory.complete(&mut devices);
+        devices[0].boot_status.map(|status| status.0)
+    }
+
+    #[test]
+    fn a_driver_that_was_loaded_anew_is_reminded_of_what_it_said() {
+        let mut memory = Memory::default();
+        assert_eq!(said(&mut memory, "SP5100 TCO timer", Some(32)), Some(32));
+        assert_eq!(said(&mut memory, "SP5100 TCO timer", Some(0)), Some(32));
+        assert_eq!(said(&mut memory, "Software Watchdog", Some(0)), Some(0));
+        assert_eq!(said(&mut memory, "SP5100 TCO timer", None), None, "what can't be read is not known");
     }
 }

@@ -2,10 +2,10 @@
 
 use super::tally::{Clock, Tally};
 use crate::collector::Environment;
-use crate::kept::Kept;
+use crate::kept::{Kept, boot_id};
 use flatline_events::Classifier;
 use flatline_sources::kernel_ring::{LONGEST_RECORD, Next, Ring};
-use flatline_sources::{Fault, Roots, SourceError, read};
+use flatline_sources::{Fault, SourceError};
 use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -86,12 +86,6 @@ impl Follower {
         into.clone_from(&counted.tally);
         Ok(())
     }
-}
-
-fn boot_id(roots: &Roots) -> Result<String, SourceError> {
-    let mut content = Vec::new();
-    read::read_bounded(&roots.procfs.join("sys/kernel/random/boot_id"), read::SMALL_FILE, &mut content)?;
-    Ok(String::from_utf8_lossy(content.trim_ascii()).into_owned())
 }
 
 fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut kept: Kept<Tally>) {

@@ -11,6 +11,8 @@ const MAX_DEVICES: usize = 256;
 pub(super) const OTHER: &str = "other";
 /// The labels that name a device, in the classifier's words.
 const DEVICE_LABELS: [&str; 6] = ["device", "array", "iface", "port", "mc", "watchdog"];
+/// The labels that tell which part of a story it is, or how bad.
+const PHASE_LABELS: [&str; 3] = ["phase", "severity", "type"];
 
 /// Counts that survive restarts of the exporter, kept by name so that a newer one with more kinds can go on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -96,7 +98,7 @@ impl Tally {
         count.count = count.count.saturating_add(event.count);
         count.last = at;
         let Some(device) = DEVICE_LABELS.iter().find_map(|label| event.label(label)) else { return };
-        let phase = event.label("phase").unwrap_or_default();
+        let phase = PHASE_LABELS.iter().find_map(|label| event.label(label)).unwrap_or_default();
         let known =
             self.devices.get(kind).and_then(|phases| phases.get(phase)).is_some_and(|known| known.contains_key(device));
         let device = if known || self.series() < MAX_DEVICES { device } else { OTHER };
@@ -189,6 +191,16 @@ mod tests {
         assert_eq!(tally.series(), 257);
         let phases = &tally.devices["block_io_error"];
         assert_eq!(phases.values().next().expect("one phase")[OTHER], 44);
+    }
+
+    #[test]
+    fn corrected_and_fatal_errors_of_a_device_are_told_apart() {
+        let tally = tally(&[
+            "4,0,1,-;pcieport 0000:00:03.1: AER: PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer, (Receiver ID)\n",
+            "4,1,2,-;pcieport 0000:00:03.1: AER: PCIe Bus Error: severity=Corrected, type=Physical Layer, (Receiver ID)\n",
+        ]);
+        let severities: Vec<&str> = tally.devices["pcie_aer_error"].keys().map(String::as_str).collect();
+        assert_eq!(severities, ["Corrected", "Uncorrected (Fatal)"]);
     }
 
     #[test]
