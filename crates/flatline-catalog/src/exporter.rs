@@ -88,7 +88,7 @@ pub static STATE_AVAILABLE: Family = Family::gauge(
     "flatline_exporter_state_available",
     Unit::None,
     &[],
-    "1 when the state directory is in use, so that counters survive restarts and boots are remembered; 0 when it can't be used.",
+    "1 when the state directory is in use, so that counters survive restarts and boots are remembered; 0 when it can't be used. Absent when none is wanted (--state.directory=).",
 );
 /// Answered requests.
 pub static HTTP_REQUESTS: Family = Family::counter(

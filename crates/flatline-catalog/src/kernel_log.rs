@@ -4,9 +4,11 @@ use crate::{Family, Label, Unit};
 
 /// What a line tells, as `flatline-exporter classify` names it.
 pub const KIND: Label = Label::new("kind", "the kernel kinds of the classifier, about 45; every one is always present");
-/// Which part of a story the line is.
-pub const PHASE: Label =
-    Label::new("phase", "a few per kind: begin, fatal, notice ...; left out where a kind has none");
+/// Which part of a story the line is, or how bad it is.
+pub const PHASE: Label = Label::new(
+    "phase",
+    "a few per kind: begin, notice ..., the severity (PCIe AER: Corrected, Uncorrected (Fatal) ...) or the type (EDAC: CE, UE); left out where a kind has none",
+);
 /// Which device, as the kernel names it.
 pub const DEVICE: Label = Label::new(
     "device",

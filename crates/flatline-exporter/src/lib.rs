@@ -84,7 +84,8 @@ fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
     let web = settings.web_config_file.as_ref().map(|path| Reloader::start(path)).transpose();
     let web = web.map_err(|error| error.to_string())?.map(Arc::new);
     let state = state::open(&settings.state_directory)?;
-    let state_available = state.is_some();
+    let state_wanted = !settings.state_directory.as_os_str().is_empty();
+    let state_available = state_wanted.then_some(state.is_some());
     let environment = Environment { roots: settings.roots.clone(), flags: settings.flags.clone(), fd_budget, state };
     let scheduler = Scheduler::start(&settings.enabled, &settings.disabled, &environment)
         .map_err(|error| format!("can't start a thread: {error}"))?;

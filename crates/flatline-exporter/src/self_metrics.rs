@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct SelfMetrics {
     memory_locked: bool,
-    state_available: bool,
+    state_available: Option<bool>,
     with_process: bool,
     start_time_seconds: Option<f64>,
     requests: Mutex<BTreeMap<u16, u64>>,
@@ -22,7 +22,7 @@ pub struct SelfMetrics {
 impl SelfMetrics {
     /// Reads what does not change any more.
     #[must_use]
-    pub fn new(memory_locked: bool, state_available: bool, with_process: bool) -> Self {
+    pub fn new(memory_locked: bool, state_available: Option<bool>, with_process: bool) -> Self {
         Self {
             memory_locked,
             state_available,
@@ -61,7 +61,7 @@ impl SelfMetrics {
 pub struct SelfReading {
     reports: Vec<Report>,
     memory_locked: bool,
-    state_available: bool,
+    state_available: Option<bool>,
     web_config_reload_successful: Option<bool>,
     requests: Vec<(String, u64)>,
     process: Option<Process>,
@@ -76,7 +76,7 @@ impl Reading for SelfReading {
         self.emit_outcomes(out)?;
         self.emit_losses(out)?;
         out.single(&catalog::MEMORY_LOCKED, self.memory_locked)?;
-        out.single(&catalog::STATE_AVAILABLE, self.state_available)?;
+        out.family(&catalog::STATE_AVAILABLE, |samples| samples.push_some(&[], self.state_available))?;
         out.family(&catalog::WEB_CONFIG_RELOAD_SUCCESS, |samples| {
             samples.push_some(&[], self.web_config_reload_successful)
         })?;

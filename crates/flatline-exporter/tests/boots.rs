@@ -149,7 +149,10 @@ fn without_a_state_directory_the_exporter_says_so_and_runs() {
     let host = Host::new();
     let own = ["--collector.disable-defaults", "--collector.boots", "--state.directory="].map(str::to_owned);
     let samples = Exporter::start(&own).scrape();
-    assert_eq!(samples.get("flatline_exporter_state_available"), Some(0.0));
+    assert_eq!(samples.get("flatline_exporter_state_available"), None, "nobody wants one");
     assert!(samples.any("flatline_collector_state{collector=\"boots\",state=\"off\""));
-    drop(host);
+    std::fs::write(host.path("file"), "").expect("write");
+    let impossible = format!("--state.directory={}", host.path("file/state").display());
+    let samples = Exporter::start(&[&own[0], &impossible]).scrape();
+    assert_eq!(samples.get("flatline_exporter_state_available"), Some(0.0));
 }

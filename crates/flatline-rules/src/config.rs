@@ -166,6 +166,7 @@ pub struct Boots {
     pub crash_loop_unclean: u32,
     pub crash_loop_short: u32,
     pub heartbeat_stalled_over: Span,
+    pub state_not_kept_for: Span,
 }
 
 /// The kernel's log.
@@ -314,6 +315,7 @@ impl Default for Boots {
             crash_loop_unclean: 3,
             crash_loop_short: 2,
             heartbeat_stalled_over: Span::minutes(1),
+            state_not_kept_for: Span::minutes(5),
         }
     }
 }

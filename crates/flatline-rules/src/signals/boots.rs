@@ -2,7 +2,7 @@
 //!
 //! Incident: hemma's nine crash windows of January 2026 were put together by hand from `journalctl --list-boots`.
 
-use flatline_catalog::{Family, boots};
+use flatline_catalog::{Family, boots, exporter};
 
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
@@ -13,14 +13,22 @@ const UNCLEAN: &str = "HostRebootedUncleanly";
 const LOOPING: &str = "HostCrashLooping";
 const STALLED: &str = "HeartbeatStalled";
 const CHANGED: &str = "KernelChanged";
+const NOT_KEPT: &str = "StateNotKept";
 const INCIDENT: &str = "hemma, 2026-01-04 to 2026-01-06: nine crashes, pieced together by hand afterwards";
 
 pub(super) fn signal(config: &Config) -> Signal {
     Signal {
         name: "boots",
         records: Vec::new(),
-        alerts: vec![unclean(config), looping(config), stalled(config), changed(config)],
-        cases: [unclean_cases(config), looping_cases(config), stalled_cases(config), changed_cases(config)].concat(),
+        alerts: vec![unclean(config), looping(config), stalled(config), not_kept(config), changed(config)],
+        cases: [
+            unclean_cases(config),
+            looping_cases(config),
+            stalled_cases(config),
+            not_kept_cases(config),
+            changed_cases(config),
+        ]
+        .concat(),
         test_stride: 1,
         columns: vec![Column {
             title: "Last shutdown",
@@ -105,6 +113,40 @@ fn stalled(config: &Config) -> Alert {
         meaning: "A few bytes to the disk of the exporter's state directory have not arrived. Whatever writes there hangs too: services, logins, the journal. The exporter still answers because it is in memory.",
         first: "is it a virtual machine? Then look at its disk from the hypervisor before anything else. If not: kernel log (`dmesg`, not journalctl), and SMART data if the disk still answers.",
         incident: "devvm QEMU I/O stall, 2026-06-11: no write reached the disk for 87 minutes",
+    }
+}
+
+/// After so long a heartbeat is missing: one waits no longer than [`STALLED`] says, and a scrape may be that old.
+fn late(config: &Config) -> Span {
+    config.boots.heartbeat_stalled_over + config.scrape_interval
+}
+
+fn not_kept(config: &Config) -> Alert {
+    let stalled = || select(&boots::HEARTBEAT_STALLED);
+    let failing = since(select(&boots::HEARTBEAT))
+        .above(late(config).as_seconds())
+        .note("heartbeats fail")
+        .or(Expr::from(stalled())
+            .unless(Matching::All, select(&boots::HEARTBEAT))
+            .note("or not one has succeeded since the exporter was started"))
+        .unless(
+            Matching::All,
+            Expr::from(stalled())
+                .above(config.boots.heartbeat_stalled_over.as_seconds())
+                .note("unless they wait for a dead disk, which is HeartbeatStalled"),
+        );
+    Alert {
+        name: NOT_KEPT,
+        severity: Severity::Warning,
+        expr: Expr::from(select(&exporter::STATE_AVAILABLE))
+            .equals(0.0)
+            .note("the directory could not be used at the start")
+            .or(failing),
+        hold: config.boots.state_not_kept_for,
+        summary: "Flatline on {instance} can't keep its state: it will not know how this boot ended",
+        meaning: "The exporter's state directory is full, read-only or not usable. Counters begin anew with every start, the ledger of boots has a hole, and lines of the kernel's log may be counted twice. If other programs write to the same disk, they fail too.",
+        first: "read the exporter's log (`journalctl -u flatline-exporter`): it names the file and the error. Then `df -h` and `findmnt -T /var/lib/flatline`.",
+        incident: "the class of faults in which a machine answers and can't keep anything",
     }
 }
 
@@ -211,6 +253,28 @@ fn stalled_cases(config: &Config) -> Vec<Case> {
         stalled(case("it waits just as long as is tolerated"), waits(steps).then(0.0, 8))
             .never_until(step * (steps + 12)),
         stalled(case("healthy"), Samples::flat(0.0, steps * 2)).never_until(step * steps * 2),
+    ]
+}
+
+fn not_kept_cases(config: &Config) -> Vec<Case> {
+    let (step, hold) = (config.scrape_interval, config.boots.state_not_kept_for);
+    let late = late(config).steps(step);
+    let long = late + hold.steps(step) + 8;
+    let end = step * long;
+    let case = |name| Case::new(config, NOT_KEPT, name);
+    let state = |case: Case, samples| case.series(&exporter::STATE_AVAILABLE, TARGET, &[], samples);
+    let beaten = |case: Case, samples| case.series(&boots::HEARTBEAT, TARGET, &[], samples);
+    let stalled = |case: Case, samples| case.series(&boots::HEARTBEAT_STALLED, TARGET, &[], samples);
+    let flat = |value| Samples::flat(value, long);
+    let beats = |count| Samples::rising(0.0, step.as_seconds(), count);
+    vec![
+        state(case("no directory"), flat(0.0)).fires_from(hold, FIRING),
+        stalled(beaten(state(case("heartbeats fail"), flat(1.0)), flat(0.0)), flat(0.0))
+            .fires_from(step * (late + 1) + hold, FIRING),
+        stalled(state(case("not one heartbeat"), flat(1.0)), flat(0.0)).fires_from(hold, FIRING),
+        stalled(beaten(state(case("the disk hangs"), flat(1.0)), flat(0.0)), beats(long)).never_until(end),
+        stalled(beaten(state(case("healthy"), flat(1.0)), beats(long)), flat(0.0)).never_until(end),
+        case("nobody wants a state directory").up(TARGET, flat(1.0)).never_until(end),
     ]
 }
 

@@ -10,11 +10,16 @@ use flatline_catalog::kernel_log;
 use super::told::Log;
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Graph, Samples, Scale, Signal};
-use crate::promql::{Range, increase, select};
+use crate::promql::{Expr, Matching, Range, call, increase, select, since};
 use crate::span::Span;
 
 const LOG: Log = Log { events: &kernel_log::EVENTS, last: &kernel_log::LAST_TIMESTAMP, kind: &kernel_log::KIND };
 const LOST: &str = "KernelLogLost";
+const FATAL: &str = "KernelFatalHardwareError";
+/// Kinds that name the device and say how bad it is.
+const GRADED: &str = "pcie_aer_error|edac_error";
+/// What they call fatal: PCIe AER, memory errors that nothing could correct.
+const FATAL_PHASES: &str = "Uncorrect[a-z]+ .Fatal.|UE";
 const CIFS: &str = "desktop CIFS deadlock, 2025-08-11";
 const HEMMA: &str = "hemma, January 2026: nine crashes in two days";
 
@@ -148,8 +153,8 @@ pub(super) fn signal(config: &Config) -> Signal {
     Signal {
         name: "kernel_log",
         records: Vec::new(),
-        alerts: TROUBLE.iter().map(|trouble| alert(trouble, window)).chain([lost(window)]).collect(),
-        cases: cases.chain(lost_cases(config)).collect(),
+        alerts: TROUBLE.iter().map(|trouble| alert(trouble, window)).chain([fatal(config), lost(window)]).collect(),
+        cases: cases.chain(fatal_cases(config)).chain(lost_cases(config)).collect(),
         // Many tests, in which everything happens at every fourth scrape.
         test_stride: if window.steps(config.scrape_interval).is_multiple_of(4) { 4 } else { 1 },
         columns: Vec::new(),
@@ -166,6 +171,74 @@ pub(super) fn signal(config: &Config) -> Signal {
 fn alert(trouble: &Trouble, window: Span) -> Alert {
     let &Trouble { name, severity, kinds, summary, meaning, first, incident, .. } = trouble;
     Alert { name, severity, expr: LOG.told(kinds, window), hold: Span::ZERO, summary, meaning, first, incident }
+}
+
+fn fatal(config: &Config) -> Alert {
+    let window = config.kernel_log.said_within;
+    let said =
+        || select(&kernel_log::DEVICE_EVENTS).like(&kernel_log::KIND, GRADED).like(&kernel_log::PHASE, FATAL_PHASES);
+    let before = || call("max_over_time", said().over(Range::Fixed(window)).ago(window));
+    let kind = [config.identity(), vec![kernel_log::KIND.name.to_owned()]].concat();
+    Alert {
+        name: FATAL,
+        severity: Severity::Page,
+        expr: Expr::from(said())
+            .above(before())
+            .note("more often than before the window")
+            .or(Expr::from(said()).unless(Matching::All, before()).note("or for the first time"))
+            .and(
+                Matching::On(kind),
+                since(select(&kernel_log::LAST_TIMESTAMP))
+                    .below(window.as_seconds())
+                    .note("and just now, so that it is not only Prometheus that is new"),
+            ),
+        hold: Span::ZERO,
+        summary: "{device} of {instance} failed beyond repair ({kind}, {phase}): expect a hang or a reset",
+        meaning: "A PCIe device or a memory controller reported an error that nothing could correct. What it was doing is lost; the driver may reset it, the kernel may panic, or the machine may reset itself without a word.",
+        first: "save the kernel log off the host now (dmesg over ssh). Then see what {device} is (`lspci -s`, or the memory module by its controller), and take the load off it.",
+        incident: HEMMA,
+    }
+}
+
+fn fatal_cases(config: &Config) -> Vec<Case> {
+    let (step, window) = (config.scrape_interval, config.kernel_log.said_within);
+    let long = window.steps(step) + 12;
+    let (onset, end) = (step * 4, step * long);
+    let case = |name| Case::new(config, FATAL, name);
+    let said = |case: Case, kind, phase, samples| {
+        let labels = [(&kernel_log::KIND, kind), (&kernel_log::PHASE, phase), (&kernel_log::DEVICE, "0000:03:00.0")];
+        case.series(&kernel_log::DEVICE_EVENTS, TARGET, &labels, samples)
+    };
+    let last = |case: Case, kind, samples| {
+        case.series(&kernel_log::LAST_TIMESTAMP, TARGET, &[(&kernel_log::KIND, kind)], samples)
+    };
+    let told = |kind, phase| {
+        [("job", TARGET.0), ("instance", TARGET.1), ("kind", kind), ("phase", phase), ("device", "0000:03:00.0")]
+    };
+    let (aer, edac, dead) = ("pcie_aer_error", "edac_error", "Uncorrected (Fatal)");
+    let from = |value| Samples::default().gap(4).then(value, long);
+    let now = || from(onset.as_seconds());
+    let long_ago = || Samples::flat(-1e7, long + 8);
+    let never = |case: Case| case.never_until(end);
+    vec![
+        last(said(case("for the first time"), aer, dead, from(1.0)), aer, now())
+            .fires_from(onset, &[&told(aer, dead)])
+            .fires(onset + window - step, &[&told(aer, dead)])
+            .quiet(onset + window),
+        last(said(case("once more"), edac, "UE", Samples::flat(1.0, 4).then(2.0, long)), edac, now())
+            .fires_from(onset, &[&told(edac, "UE")])
+            .quiet(onset + window),
+        never(last(said(case("corrected"), aer, "Corrected", from(1.0)), aer, now())),
+        never(last(said(case("not fatal"), aer, "Uncorrected (Non-Fatal)", from(1.0)), aer, now())),
+        never(last(said(case("another kind"), "nvidia_xid", "UE", from(1.0)), "nvidia_xid", now())),
+        never(last(said(case("fatal long ago; Prometheus is new"), aer, dead, from(1.0)), aer, long_ago())),
+        last(
+            said(case("fatal long ago, corrected now"), aer, dead, Samples::flat(1.0, long * 2)),
+            aer,
+            Samples::default().gap(long).then((step * long).as_seconds(), long),
+        )
+        .never_until(step * (long * 2 - 1)),
+    ]
 }
 
 fn lost(window: Span) -> Alert {

@@ -4,19 +4,21 @@ use super::seed;
 use crate::exposition::Histogram;
 use flatline_ledger::jiff::Timestamp;
 use flatline_ledger::{Figures, Heartbeat, Identity, Ledger, Moment, StateDirectory, StateError};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const BEAT_EVERY: Duration = Duration::from_secs(15);
+/// How long the figures wait for the journal's boots: a counter that grew by years of crashes afterwards would page.
+const SEED_PATIENCE: Duration = Duration::from_secs(120);
 /// From a fast disk's flush to one that is as good as dead.
 const BOUNDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// What is known at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Pulse {
-    /// Absent until the ledger has been read.
+    /// Absent until the ledger has been read and the journal, if it is to be, has been asked.
     pub(super) figures: Option<Figures>,
     pub(super) kernel: String,
     pub(super) previous_kernel: Option<String>,
@@ -70,6 +72,7 @@ impl Heart {
                 short_boot,
                 body: beating,
                 seed: None,
+                seed_deadline: Instant::now() + SEED_PATIENCE,
                 may_write: true,
                 unwritten: false,
                 failing: false,
@@ -95,6 +98,8 @@ struct Diary {
     body: Body,
     /// The journal's boots, which come when they come.
     seed: Option<Receiver<seed::Boots>>,
+    /// After that they come too late.
+    seed_deadline: Instant,
     /// Whether what is on the disk may be replaced.
     may_write: bool,
     /// Whether the ledger knows more than the disk.
@@ -107,9 +112,11 @@ impl Diary {
         let mut ledger = self.waiting(Self::load);
         ledger.enter(&self.identity, Moment::now(), self.short_boot);
         self.unwritten = true;
-        self.show(&ledger);
         if !ledger.seeded() && self.may_write {
             self.seed = seed::ask(journalctl);
+        }
+        if self.seed.is_none() {
+            self.show(&ledger);
         }
         let mut heartbeat = None;
         loop {
@@ -176,14 +183,20 @@ impl Diary {
         Ok(())
     }
 
-    /// Waits for the journal's answer until `next`, if one is to come.
+    /// Waits for the journal's answer until `next`, if one is to come. Without one the next start asks again.
     fn take_seed(&mut self, ledger: &mut Ledger, next: Instant) {
         let Some(seed) = &self.seed else { return };
-        let Ok(boots) = seed.recv_timeout(next.saturating_duration_since(Instant::now())) else { return };
+        match seed.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(boots) => {
+                ledger.seed(&boots, self.identity.boot, self.short_boot);
+                self.unwritten = true;
+                self.write(ledger);
+            }
+            Err(RecvTimeoutError::Timeout) if Instant::now() < self.seed_deadline => return,
+            Err(RecvTimeoutError::Timeout) => tracing::warn!("the journal does not say which boots it knows"),
+            Err(RecvTimeoutError::Disconnected) => {}
+        }
         self.seed = None;
-        ledger.seed(&boots, self.identity.boot, self.short_boot);
-        self.unwritten = true;
-        self.write(ledger);
         self.show(ledger);
     }
 
