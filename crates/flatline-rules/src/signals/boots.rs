@@ -267,10 +267,17 @@ fn not_kept_cases(config: &Config) -> Vec<Case> {
     let stalled = |case: Case, samples| case.series(&boots::HEARTBEAT_STALLED, TARGET, &[], samples);
     let flat = |value| Samples::flat(value, long);
     let beats = |count| Samples::rising(0.0, step.as_seconds(), count);
+    let waits = |share| flat(config.boots.heartbeat_stalled_over.as_seconds() * share);
+    let onset = step * (late + 1) + hold;
     vec![
         state(case("no directory"), flat(0.0)).fires_from(hold, FIRING),
-        stalled(beaten(state(case("heartbeats fail"), flat(1.0)), flat(0.0)), flat(0.0))
-            .fires_from(step * (late + 1) + hold, FIRING),
+        stalled(beaten(state(case("heartbeats fail"), flat(1.0)), flat(0.0)), flat(0.0)).fires_from(onset, FIRING),
+        beaten(state(case("heartbeats fail, how long they wait is not known"), flat(1.0)), flat(0.0))
+            .fires_from(onset, FIRING),
+        stalled(beaten(state(case("heartbeats fail, each after a while"), flat(1.0)), flat(0.0)), waits(0.75))
+            .fires_from(onset, FIRING),
+        stalled(beaten(state(case("each heartbeat waits for long"), flat(1.0)), flat(0.0)), waits(1.5))
+            .never_until(end),
         stalled(state(case("not one heartbeat"), flat(1.0)), flat(0.0)).fires_from(hold, FIRING),
         stalled(beaten(state(case("the disk hangs"), flat(1.0)), flat(0.0)), beats(long)).never_until(end),
         stalled(beaten(state(case("healthy"), flat(1.0)), beats(long)), flat(0.0)).never_until(end),

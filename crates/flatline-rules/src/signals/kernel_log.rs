@@ -175,9 +175,9 @@ fn alert(trouble: &Trouble, window: Span) -> Alert {
 
 fn fatal(config: &Config) -> Alert {
     let window = config.kernel_log.said_within;
-    let said =
-        || select(&kernel_log::DEVICE_EVENTS).like(&kernel_log::KIND, GRADED).like(&kernel_log::PHASE, FATAL_PHASES);
-    let before = || call("max_over_time", said().over(Range::Fixed(window)).ago(window));
+    let events = || select(&kernel_log::DEVICE_EVENTS);
+    let said = || events().like(&kernel_log::KIND, GRADED).like(&kernel_log::PHASE, FATAL_PHASES);
+    let before = || call("max_over_time", events().over(Range::Fixed(window)).ago(window));
     let kind = [config.identity(), vec![kernel_log::KIND.name.to_owned()]].concat();
     Alert {
         name: FATAL,
@@ -209,9 +209,10 @@ fn fatal_cases(config: &Config) -> Vec<Case> {
         let labels = [(&kernel_log::KIND, kind), (&kernel_log::PHASE, phase), (&kernel_log::DEVICE, "0000:03:00.0")];
         case.series(&kernel_log::DEVICE_EVENTS, TARGET, &labels, samples)
     };
-    let last = |case: Case, kind, samples| {
-        case.series(&kernel_log::LAST_TIMESTAMP, TARGET, &[(&kernel_log::KIND, kind)], samples)
+    let last_of = |case: Case, target, kind, samples| {
+        case.series(&kernel_log::LAST_TIMESTAMP, target, &[(&kernel_log::KIND, kind)], samples)
     };
+    let last = |case: Case, kind, samples| last_of(case, TARGET, kind, samples);
     let told = |kind, phase| {
         [("job", TARGET.0), ("instance", TARGET.1), ("kind", kind), ("phase", phase), ("device", "0000:03:00.0")]
     };
@@ -219,19 +220,38 @@ fn fatal_cases(config: &Config) -> Vec<Case> {
     let from = |value| Samples::default().gap(4).then(value, long);
     let now = || from(onset.as_seconds());
     let long_ago = || Samples::flat(-1e7, long + 8);
+    let more = || Samples::flat(1.0, long).then(2.0, long);
+    let late = || Samples::flat(-1e7, long).then(end.as_seconds(), long);
     let never = |case: Case| case.never_until(end);
+    let new = |name| last(said(case(name), aer, dead, from(1.0)), aer, long_ago());
     vec![
         last(said(case("for the first time"), aer, dead, from(1.0)), aer, now())
             .fires_from(onset, &[&told(aer, dead)])
             .fires(onset + window - step, &[&told(aer, dead)])
             .quiet(onset + window),
-        last(said(case("once more"), edac, "UE", Samples::flat(1.0, 4).then(2.0, long)), edac, now())
-            .fires_from(onset, &[&told(edac, "UE")])
-            .quiet(onset + window),
+        last(said(case("once more"), edac, "UE", more()), edac, late())
+            .fires_from(end, &[&told(edac, "UE")])
+            .quiet(end + window),
+        last(
+            said(case("while the host booted"), aer, dead, Samples::default().gap(8).then(1.0, long)),
+            aer,
+            Samples::default().gap(8).then(onset.as_seconds(), long),
+        )
+        .fires_from(step * 8, &[&told(aer, dead)])
+        .quiet(onset + window),
         never(last(said(case("corrected"), aer, "Corrected", from(1.0)), aer, now())),
         never(last(said(case("not fatal"), aer, "Uncorrected (Non-Fatal)", from(1.0)), aer, now())),
         never(last(said(case("another kind"), "nvidia_xid", "UE", from(1.0)), "nvidia_xid", now())),
-        never(last(said(case("fatal long ago; Prometheus is new"), aer, dead, from(1.0)), aer, long_ago())),
+        last(
+            last(said(said(case("more of others"), aer, "Corrected", more()), "nvidia_xid", "UE", more()), aer, late()),
+            "nvidia_xid",
+            late(),
+        )
+        .never_until(end + window),
+        never(new("fatal long ago; Prometheus is new")),
+        never(last(new("fatal long ago; something else now"), edac, now())),
+        never(last_of(new("fatal long ago; another host now"), (TARGET.0, "devvm:10120"), aer, now())),
+        never(last_of(new("fatal long ago; another job now"), ("flatline-lab", TARGET.1), aer, now())),
         last(
             said(case("fatal long ago, corrected now"), aer, dead, Samples::flat(1.0, long * 2)),
             aer,
