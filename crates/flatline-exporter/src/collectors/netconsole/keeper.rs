@@ -9,7 +9,10 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -77,7 +80,7 @@ impl Keeper {
 
     /// Lines of a sender that are in no file.
     pub(super) fn unkept(&self, sender: usize) -> u64 {
-        self.files.senders[sender].unkept.load(Relaxed)
+        self.files.senders[sender].unkept.load(Acquire)
     }
 
     /// Why the newest line could not be written.
@@ -95,12 +98,12 @@ impl Files {
         }
         while let Ok(Kept { sender, at, text }) = waiting.recv() {
             let (log, known) = (&mut logs[sender], &self.senders[sender]);
-            let written = log.append(&line(at, &text));
-            if written.is_err() {
-                known.unkept.fetch_add(1, Relaxed);
-            }
+            let written = log.append(&line(at, &text)).err();
+            let failed = written.is_some();
+            // The reason first: whoever sees the count finds it.
+            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = written;
+            known.unkept.fetch_add(u64::from(failed), Release);
             known.bytes.store(log.bytes(), Relaxed);
-            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = written.err();
         }
     }
 }

@@ -126,10 +126,12 @@ struct Netconsole {
 
 impl Collector for Netconsole {
     fn collect(&mut self, faults: &mut Faults) -> Result<Arc<dyn Reading>, SourceError> {
+        let reading = self.readings.fill(|reading| self.receiver.snapshot(reading));
+        // After the counts, so that a scrape that shows a line is lost has said why.
         if let Some(error) = self.receiver.file_error() {
             faults.report(&error);
         }
-        self.readings.fill(|reading| self.receiver.snapshot(reading))
+        reading
     }
 }
 
