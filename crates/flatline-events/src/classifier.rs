@@ -216,11 +216,13 @@ pub fn kinds_with_patterns() -> Vec<Kind> {
     kinds
 }
 
-/// The regular expressions looked for in the kernel log, in order of precedence.
+/// The regular expressions looked for in the kernel log, in order of precedence, and what a line that fits one tells of:
+/// no event if `None`.
 #[must_use]
-pub fn kernel_expressions() -> Vec<String> {
+pub fn kernel_expressions() -> Vec<(Option<Kind>, String)> {
     let kernel = |pattern: &&Pattern| pattern.emitter == Emitter::Kernel;
-    TABLES.iter().flat_map(|table| table.iter()).filter(kernel).map(|pattern| expression(pattern.text)).collect()
+    let patterns = TABLES.iter().flat_map(|table| table.iter()).filter(kernel);
+    patterns.map(|pattern| (pattern.kind, expression(pattern.text))).collect()
 }
 
 #[cfg(test)]

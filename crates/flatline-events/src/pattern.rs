@@ -116,16 +116,24 @@ const FRAGMENTS: &[(&str, &str)] = &[
         "{AMDGPU}",
         r"(?:amdgpu (?P<device>{BDF}): )?(?:amdgpu: |\[powerplay\] |\[drm(?::[^\[\] ]+(?: \[[\w-]+\])?)?\] |\*ERROR\* )*",
     ),
-    // netdev_printk: driver, bus id, interface, and its state if it is not registered. Some drivers say both again.
-    ("{NETDEV}", r"(?P<driver>[\w.-]+) \S*[^\s:] (?P<iface>{IFACE})(?: \(\w[\w ]*\))?: (?:[\w-]+: (?:{IFACE} )?)?"),
+    // netdev_printk: driver, bus id (with a colon where the driver printed them itself), interface, and its state if
+    // it is not registered. Some drivers say both again.
+    (
+        "{NETDEV}",
+        r"(?P<driver>[\w.-]+) (?:\S*[^\s:]|{BDF}:) (?P<iface>{IFACE})(?: \(\w[\w ]*\))?: (?:[\w-]+: (?:{IFACE} )?)?",
+    ),
     // A driver that prints the interface itself.
-    ("{BARE}", r"(?:(?P<driver>[\w-]+): )?(?P<iface>{IFACE})(?:: (?:NIC )?| NIC )"),
+    ("{BARE}", r"(?:(?P<driver>[\w-]+): )?(?P<iface>{IFACE})(?:: (?:\w+: )?(?:NIC )?| NIC )"),
     ("{BDF}", r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"),
     // TASK_COMM_LEN less its zero byte, and one for good measure; any byte but zero may be in it.
     ("{COMM}", r"(?s:.){1,16}"),
-    ("{DISK}", r"[\w!/.:+-]+?"),
+    ("{DISK}", r"[\w!/.:+-]+?(?:\(\d+,\d+\))?"),
+    // fs/btrfs/messages.c: what the file system has come to, since 5.18
+    ("{STATE}", r"(?::? state \w+)?"),
     // A Go program's own time stamp and the name of the component.
     ("{GO}", r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d )?(?:[\w.-]+: )*"),
+    // %pS, and what decode_stacktrace.sh makes of it
+    ("{SYMBOL}", r"[^\s,]+\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[[\w ]+\])?(?: [\w./+-]+:\d+)?"),
     // `script: line 3: ` of bash, `sh: 1: ` of dash.
     ("{SHELL}", r"(?:[^\s:]+: )?(?:(?:line )?\d+: )?"),
     ("{LINK}", r"(?:Copper |SerDes |Device )?[Ll]ink (?:is )?"),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 const SHARED: &str = include_str!("corpus/kmsg-dev.jsonl");
-/// Quoted from public issue trackers (`gh:`), built from format strings (`printk`), written by an attacker
+/// Quoted from public issue trackers and lists (`gh:`, `url:`, `lkml`, `public`), built from format strings (`printk`), written by an attacker
 /// (`adversary`), or parts of a report that is counted elsewhere (`detail`).
 const FIELD: &str = include_str!("corpus/field.jsonl");
 

@@ -36,9 +36,11 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // number come configuration words only, which keeps out a process that calls itself `Oops [#1]`.
     kernel(
         KernelBugOrOops,
-        r"(?:Oops|Internal error|[Kk]ernel BUG|Kernel bug detected|Kernel unaligned|Kernel ade access|general protection fault|divide error|invalid opcode|stack segment|double fault|int3|bounds|alignment (?:check|exception)|simd exception|debug|overflow|invalid TSS|segment not present|device not available|control protection fault|unexpected #\w+|bad stack|illegal operation|operation exception|privileged operation|addressing exception|specification exception|data exception|protection exception|translation exception|monitor event|fixpoint divide exception|SError|synchronous external abort|Machine check|Fault|Reserved instruction|Break instruction)[^\n\[]*\[#\d+\](?::| +[A-Z][A-Z0-9_=]*(?:\([a-z]+\))?)*\s*$",
+        r"(?:Oops|Internal error|[Kk]ernel BUG|Kernel bug detected|Kernel unaligned|Kernel ade access|general protection fault|divide error|invalid opcode|stack segment|double fault|int3|bounds|alignment (?:check|exception)|simd exception|debug|overflow|invalid TSS|segment not present|device not available|control protection fault|unexpected #\w+|bad stack|illegal operation|operation exception|privileged operation|addressing exception|specification exception|data exception|protection exception|translation exception|monitor event|fixpoint divide exception|SError|synchronous external abort|Machine check|Fault|Reserved instruction|Break instruction|invalid operand)[^\n\[]*\[#\d+\](?::| *[A-Z][A-Z0-9_=]*(?:\([a-z]+\))?)*\s*$",
     )
     .with(&[("phase", "die")]),
+    // arch/alpha, arch/sparc: who it was comes first.
+    kernel(KernelBugOrOops, r"{COMM}\(\d+\): (?:Oops|Kernel bad sw trap)[^\n\[]*\[#\d+\]$").with(&[("phase", "die")]),
     // mm/kasan, mm/kfence, kernel/kcsan, mm/kmsan, mm/slub.c, kernel/sched, kernel/locking, kernel/workqueue.c
     kernel(
         KernelBugOrOops,
@@ -50,7 +52,8 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // kernel/panic.c __warn; since 6.17 the location comes first, after the condition if it is known.
     kernel(KernelWarning, r"WARNING: CPU: \d+ PID: \d+ at (?P<file>[\w./+-]+):\d+"),
     kernel(KernelWarning, r"WARNING: CPU: \d+ PID: \d+ at "),
-    kernel(KernelWarning, r"WARNING: (?:\[[^\n]+?\] )?(?P<file>[\w./+-]+):\d+ at [^\s,]+(?: \[\w+\])?, CPU#\d+: "),
+    kernel(KernelWarning, r"WARNING: (?:\[[^\n]+?\] )?(?P<file>[\w./+-]+):\d+ at {SYMBOL}(?:, CPU#\d+: |$)"),
+    kernel(KernelWarning, r"WARNING: at {SYMBOL}, CPU#\d+: "),
     kernel(KernelWarning, r"WARNING: at (?P<file>[\w./+-]+):\d+ "),
     // kernel/locking/lockdep.c
     kernel(

@@ -8,7 +8,7 @@ use crate::pattern::{Pattern, kernel};
 
 pub(crate) const PATTERNS: &[Pattern] = &[
     // drivers/gpu/drm/amd/display/dc/dc_helper.c generic_reg_wait
-    kernel(AmdgpuRegWaitTimeout, r"{AMDGPU}REG_WAIT timeout (?:\d+us \* \d+ tries|\.\.\.)(?: -)? (?P<func>\w+)"),
+    kernel(AmdgpuRegWaitTimeout, r"{AMDGPU}REG_WAIT timeout (?:\d+us \* \d+ tries|\.\.\.)(?:(?: -)? (?P<func>\w+))?"),
     // drivers/gpu/drm/amd/amdgpu/amdgpu_job.c amdgpu_job_timedout; the ring's family without its instance.
     kernel(AmdgpuRingTimeout, r"{AMDGPU}ring (?P<ring>[a-z]+(?:_[a-z]+)*)[\w.]* timeout, but soft recovered")
         .with(&[("soft", "true")]),
@@ -49,7 +49,8 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     ),
     kernel(NvidiaXid, r"NVRM: The NVIDIA GPU (?P<device>{BDF})\s[^\x00]*fallen off the bus and is not responding")
         .with(&[("phase", "no_xid")]),
-    kernel(NvidiaXid, r"NVRM: GPU (?P<device>{BDF}): GPU has fallen off the bus").with(&[("phase", "no_xid")]),
+    kernel(NvidiaXid, r"NVRM: GPU (?:at )?(?P<device>{BDF}):?(?: GPU)? has fallen off the bus")
+        .with(&[("phase", "no_xid")]),
     // drivers/gpu/drm/i915/i915_gpu_error.c
     kernel(
         I915GpuHang,

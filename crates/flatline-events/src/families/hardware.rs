@@ -24,7 +24,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // drivers/iommu/intel/dmar.c
     kernel(
         IommuFault,
-        r"(?:dmar: )?DMAR: ?\[(?P<direction>DMA Read|DMA Write|INTR-REMAP)(?: NO_PASID| PASID [0-9a-fx]+)?\] Request device \[(?P<device>[0-9a-fx:.]+)\](?: PASID [0-9a-fx]+)? fault (?:addr|index) ",
+        r"(?:dmar: |DMAR: )?DMAR: ?\[(?P<direction>DMA [Rr]ead|DMA [Ww]rite|INTR-REMAP)(?: NO_PASID| PASID [0-9a-fx]+)?\] Request device \[(?P<device>[0-9a-fx:.]+)\](?: PASID [0-9a-fx]+)? ?fault (?:addr|index) ",
     ),
     // drivers/iommu/arm/arm-smmu/arm-smmu.c
     kernel(IommuFault, r"arm-smmu (?P<device>[\w.:]+): Unhandled context fault: fsr=0x"),
@@ -32,7 +32,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     kernel(MceHardwareError, r"(?:mce: )?\[Hardware Error\]: Machine check events logged").with(&[("phase", "notice")]),
     kernel(
         MceHardwareError,
-        r"(?:mce: )?(?:\[Hardware Error\]: )?CPU \d+: Machine Check(?: Exception)?: +[0-9a-f]+(?: Bank (?P<bank>\d+): [0-9a-f]+|$)",
+        r"(?:mce: )?(?:\[Hardware Error\]: )?CPU \d+: Machine Check(?: Exception)?: +[0-9a-f]+(?: Bank (?P<bank>\d+): +[0-9a-f]+|$)",
     )
     .with(RECORD),
     // drivers/edac/mce_amd.c
@@ -70,10 +70,10 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         ThermalThrottle,
         r"(?:mce: )?CPU\d+: (?P<level>Core|Package) temperature(?: is)? above threshold, cpu clock(?: is)? throttled",
     ),
-    // drivers/thermal/thermal_core.c
+    // drivers/thermal/thermal_core.c; what it does about it is no part of the line since 6.9.
     kernel(
         ThermalThrottle,
-        r"(?:thermal |thermal_sys: )?(?:thermal_zone\d+: )?(?:[\w .-]+: )?[Cc]ritical temperature reached(?:,| ?\(-?\d+ C\),) shutting down\.?$",
+        r"(?:thermal |thermal_sys: )?(?:thermal_zone\d+: )?(?:[\w .-]+: )?[Cc]ritical temperature reached(?:(?:,| ?\(-?\d+ C\),) ?shutting down)?\.?$",
     )
     .with(&[("level", "critical")]),
     // drivers/watchdog/watchdog_dev.c and the drivers that predate it
@@ -83,7 +83,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         r"(?P<watchdog>[\w-]+|IPMI Watchdog)(?: [\w.:-]+)?: (?:\w+: )?Unexpected close, not stopping watchdog!$",
     ),
     // drivers/watchdog/pretimeout_noop.c, softdog.c, sp5100_tco.c
-    kernel(WatchdogHardResetHint, r"watchdog: watchdog\d+: pretimeout event$").with(&[("reason", "pretimeout")]),
+    kernel(WatchdogHardResetHint, r"(?:[\w-]+: )?watchdog\d+: pretimeout event$").with(&[("reason", "pretimeout")]),
     kernel(WatchdogHardResetHint, r"(?i:softdog): Initiating (?:system reboot|panic)").with(&[("reason", "softdog")]),
     kernel(WatchdogHardResetHint, r"[\w-]+(?: [\w.:-]+)?: Last reboot was triggered by watchdog")
         .with(&[("reason", "watchdog")]),
@@ -107,7 +107,7 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     )
     .with(&[("phase", "watchdog")]),
     kernel(ClocksourceUnstable, r"Clocksource (?P<clocksource>[\w-]+) unstable \(delta = ").with(&[("phase", "watchdog")]),
-    kernel(ClocksourceUnstable, r"(?:tsc: )?Marking TSC unstable due to ")
+    kernel(ClocksourceUnstable, r"(?:tsc: )?Marking TSC unstable due to\b")
         .with(&[("phase", "tsc"), ("clocksource", "tsc")]),
     // drivers/usb/core/hub.c
     kernel(UsbDisconnect, r"usb [\w.-]+: USB disconnect, (?:device number|address) \d+"),

@@ -9,7 +9,10 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     kernel(RcuStall, r"(?:rcu: )?INFO: (?P<flavor>rcu_\w+) detected (?:expedited )?stalls? on ")
         .with(&[("self", "false")]),
     // kernel/watchdog.c
-    kernel(SoftLockup, r"(?:NMI watchdog: |watchdog: )?BUG: soft lockup - CPU#\d+ stuck for \d+s!"),
+    kernel(
+        SoftLockup,
+        r"(?:NMI watchdog: |watchdog: )?BUG: soft lockup (?:- CPU#\d+ stuck for \d+s!|detected on CPU#\d+!)",
+    ),
     kernel(HardLockup, r"(?:NMI watchdog: |watchdog: )?(?:CPU\d+: )?Watchdog detected hard LOCKUP on cpu ?\d+"),
     // arch/powerpc/kernel/watchdog.c
     kernel(

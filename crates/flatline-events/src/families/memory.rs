@@ -5,7 +5,7 @@ use crate::pattern::{Pattern, kernel};
 
 pub(crate) const PATTERNS: &[Pattern] = &[
     // mm/oom_kill.c dump_header. Up to its end: an input device names itself after `input: `, and more follows.
-    kernel(OomInvoked, r"{COMM} invoked oom-killer: gfp_mask=0x[0-9a-f]+[^\n]*, order=-?\d+, oom\w*adj=-?\d+(?:, oom_score_adj=-?\d+)?$"),
+    kernel(OomInvoked, r"{COMM} invoked oom-killer: gfp_mask=0x[0-9a-f]+[^\n]*, +order=-?\d+, oom\w*adj=-?\d+(?:, oom_score_adj=-?\d+)?$"),
     // mm/oom_kill.c __oom_kill_process (5.0 and later) and oom_kill_process (before). What follows the process name
     // is required: a firewall's log prefix can fake the start.
     kernel(

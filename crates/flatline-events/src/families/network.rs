@@ -1,7 +1,7 @@
 //! Network interfaces.
 
 use crate::Kind::{LinkDown, LinkUp, NetdevWatchdogTimeout};
-use crate::pattern::{Pattern, kernel};
+use crate::pattern::{Pattern, kernel, nothing};
 
 pub(crate) const PATTERNS: &[Pattern] = &[
     // net/sched/sch_generic.c dev_watchdog
@@ -14,6 +14,10 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // drivers/net/ethernet/intel
     kernel(NetdevWatchdogTimeout, r"{NETDEV}Detected (?:Hardware|Tx) Unit Hang").with(DRIVER),
     kernel(NetdevWatchdogTimeout, r"(?P<driver>[\w-]+) {BDF}: Detected (?:Hardware|Tx) Unit Hang").with(DRIVER),
+    // drivers/input/input.c: what a device calls itself; nobody's interface.
+    nothing(r"input: "),
+    // drivers/pci/hotplug: the link of a slot.
+    nothing(r"pcieport {BDF}: pciehp: "),
     // drivers/net/bonding/bond_main.c
     kernel(LinkDown, r"(?:bonding: )?{IFACE}: (?:\(slave (?P<iface>{IFACE})\): )?link status definitely down")
         .with(BONDING),

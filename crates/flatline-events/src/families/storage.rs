@@ -15,9 +15,9 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         .with(&[("phase", "buffer")]),
     // drivers/ata/libata-eh.c, libata-core.c
     kernel(AtaError, r"(?P<port>ata\d+)(?:\.\d+)?: exception Emask 0x"),
-    kernel(AtaError, r"(?P<port>ata\d+)(?:\.\d+)?: (?:COMRESET|SRST) failed \(errno="),
+    kernel(AtaError, r"(?P<port>ata\d+)(?:\.\d+)?: (?:COMRESET|SRST) failed \((?:errno=|device not ready)"),
     kernel(AtaError, r"(?P<port>ata\d+)(?:\.\d+)?: qc timeout "),
-    kernel(AtaError, r"(?P<port>ata\d+)(?:\.\d+)?: failed to IDENTIFY "),
+    kernel(AtaError, r"(?P<port>ata\d+)(?:\.\d+)?: (?:dev \d+ )?[Ff]ailed to IDENTIFY "),
     kernel(AtaError, r"(?P<port>ata\d+)(?:\.\d+)?: (?:disable device|disabled)$"),
     kernel(AtaError, r"(?P<port>ata\d+)(?:\.\d+)?: reset failed, giving up"),
     // drivers/nvme/host/pci.c, core.c, tcp.c, rdma.c
@@ -49,6 +49,9 @@ pub(crate) const PATTERNS: &[Pattern] = &[
         ScsiErrorOrAbort,
         r"(?:sd|sr|st|ses|ch|osst|scsi) (?P<device>{HCTL}): (?:\[\w+\] )?(?:tag#\d+ )?(?:attempting (?:task abort|device reset|target reset|host reset)!|Device offlined|rejecting I/O to (?:offline|dead) device)",
     ),
+    // without the device's own name: before 3.x, and when there is no device any more
+    kernel(ScsiErrorOrAbort, r"(?P<device>scsi\d+) \(\d+:\d+\): rejecting I/O to (?:offline|dead) device"),
+    kernel(ScsiErrorOrAbort, r"scsi: Device offlined - not ready "),
     // drivers/message/fusion, drivers/scsi/mpt2sas
     kernel(
         ScsiErrorOrAbort,
@@ -63,10 +66,10 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     kernel(MdRaidFailure, r"md: kicking non-fresh (?P<device>{DISK}) from array!"),
     kernel(
         MdRaidFailure,
-        r"(?:md/)?raid\d*:(?P<array>md[\w/-]+): (?P<device>{DISK}): unrecoverable I/O (?:read )?error for block",
+        r"(?:md/)?raid\d*:(?:(?P<array>md[\w/-]+):)? (?P<device>{DISK}): unrecoverable I/O (?:read )?error for block",
     ),
     kernel(
         MdRaidFailure,
-        r"md/raid\d*:(?P<array>md[\w/-]+): read error not correctable \(sector \d+ on (?P<device>{DISK})\)",
+        r"(?:md/)?raid\d*:(?:(?P<array>md[\w/-]+):)? read error not correctable(?:\.$| \(sector \d+ on (?P<device>{DISK})\))",
     ),
 ];

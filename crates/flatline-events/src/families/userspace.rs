@@ -11,14 +11,14 @@ pub(crate) const PATTERNS: &[Pattern] = &[
     // systemd src/core/service.c
     journal(Systemd, JournaldWatchdogKilled, r"systemd-journald(?:@[\w-]+)?\.service:? [Ww]atchdog timeout"),
     // systemd src/core/unit.c
-    journal(Systemd, SystemdUnitOom, r"(?P<unit>\S+): Failed with result '(?P<result>oom-kill)'\.$"),
+    journal(Systemd, SystemdUnitOom, r"(?P<unit>\S+): Failed with result '(?P<result>oom-kill)'\.?$"),
     journal(
         Systemd,
         SystemdUnitOom,
-        r"(?P<unit>\S+): A process of this unit has been killed by the OOM killer\.$",
+        r"(?P<unit>\S+): (?:A process of this unit has been killed by the OOM killer|systemd-oomd killed (?:some|\d+) process\(es\) in this unit)\.$",
     )
     .with(&[("phase", "detail")]),
-    journal(Systemd, SystemdUnitFailed, r"(?P<unit>\S+): Failed with result '(?P<result>[a-z-]+)'\.$"),
+    journal(Systemd, SystemdUnitFailed, r"(?P<unit>\S+): Failed with result '(?P<result>[a-z-]+)'\.?$"),
     journal(Systemd, SystemdUnitFailed, r"Unit (?P<unit>\S+) entered failed state\.$"),
     // systemd src/core/job.c: the description follows the unit's name since v248.
     journal(
