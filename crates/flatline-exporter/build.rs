@@ -9,7 +9,10 @@ fn main() {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let version = first_line(&rustc, &["--version"]);
     println!("cargo::rustc-env=FLATLINE_RUSTC={}", version.split(' ').nth(1).unwrap_or("unknown"));
-    println!("cargo::rerun-if-changed=../../.git/HEAD");
+    // It grows with every commit and checkout; a source archive has none.
+    let moved = first_line("git", &["rev-parse", "--git-path", "logs/HEAD"]);
+    let moved = if moved == "unknown" { "build.rs" } else { moved.as_str() };
+    println!("cargo::rerun-if-changed={moved}");
     println!("cargo::rerun-if-env-changed=RUSTC");
 }
 
