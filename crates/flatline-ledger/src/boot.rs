@@ -9,6 +9,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Boots that are kept; the oldest are forgotten, but stay in the totals.
+pub const MAX_BOOTS: usize = 1000;
+
 /// The kernel's random name for a boot (`/proc/sys/kernel/random/boot_id`): 128 bits, written as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

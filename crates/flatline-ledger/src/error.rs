@@ -1,4 +1,4 @@
-//! Errors of the state directory: the file, what was tried, what the kernel said and what to do about it.
+//! Errors of the state directory, and lines of a list that make no sense: the file, what was tried, what the kernel said and what to do about it.
 
 use rustix::io::Errno;
 use std::path::PathBuf;
@@ -46,6 +46,15 @@ pub enum StateError {
         /// What is wrong with it.
         detail: String,
     },
+}
+
+/// A line that was skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub detail: String,
 }
 
 fn named(holder: Option<u32>) -> String {

@@ -3,9 +3,9 @@
 use crate::boot::BootId;
 use crate::error::StateError;
 use crate::files::{read_at_start, write_at};
+use crate::held::Held;
 use crate::moment::Moment;
 use crate::slots::{self, Beat, Slot};
-use crate::state::Held;
 use rustix::fd::OwnedFd;
 use rustix::fs::fdatasync;
 use rustix::io::Errno;

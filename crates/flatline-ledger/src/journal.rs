@@ -3,8 +3,9 @@
 //! Ask with `--utc --no-pager --quiet`: the text form names time zones by abbreviations, which are ambiguous, so only UTC
 //! and numeric offsets are understood there. Weekdays may be in any language and are skipped.
 
-use crate::boot::{Boot, BootId, Ending, Source};
-use crate::ledger::{MAX_BOOTS, Problem};
+use crate::boot::{Boot, BootId, Ending, MAX_BOOTS, Source};
+use crate::error::Problem;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};

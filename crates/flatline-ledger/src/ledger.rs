@@ -4,7 +4,8 @@
 //! takes the old one's name, and only when the set of boots changes. A line that can't be read is skipped and reported;
 //! the totals don't fall with it.
 
-use crate::boot::{Boot, BootId, Ending, Identity, Source};
+use crate::boot::{Boot, BootId, Ending, Identity, MAX_BOOTS, Source};
+use crate::error::Problem;
 use crate::farewell::Farewell;
 use crate::journal::JournalBoot;
 use crate::moment::Moment;
@@ -14,8 +15,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Boots that are kept; the oldest are forgotten, but stay in the totals.
-pub const MAX_BOOTS: usize = 1000;
 /// What a ledger of [`MAX_BOOTS`] boots can take, twice over.
 pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Of a kernel's release so much is kept; the kernel itself allows 64.
@@ -50,15 +49,6 @@ struct Header {
     totals: BootTotals,
     /// Whether the journal was asked already.
     seeded: bool,
-}
-
-/// A line that was skipped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Its number, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub detail: String,
 }
 
 /// The boots, with what the heartbeat file and the last farewell add to them.

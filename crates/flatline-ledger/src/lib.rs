@@ -15,6 +15,7 @@ mod error;
 mod farewell;
 mod files;
 mod heartbeat;
+mod held;
 mod journal;
 mod ledger;
 #[cfg(test)]
@@ -28,14 +29,14 @@ mod state;
 mod stopping;
 mod windows;
 
-pub use boot::{Boot, BootId, Ending, Identity, NotABootId, Source};
+pub use boot::{Boot, BootId, Ending, Identity, MAX_BOOTS, NotABootId, Source};
 pub use captures::{BadFormat, Capture, Captures, DatedBy, MAX_CAPTURES, NameTime, host_zone, read_captures};
-pub use error::StateError;
+pub use error::{Problem, StateError};
 pub use farewell::{Farewell, Leaving};
 pub use heartbeat::Heartbeat;
 pub use jiff;
 pub use journal::{JournalBoot, parse_list_boots};
-pub use ledger::{BootTotals, Entered, Figures, Ledger, MAX_BOOTS, Previous, Problem, SHORT_BOOT};
+pub use ledger::{BootTotals, Entered, Figures, Ledger, Previous, SHORT_BOOT};
 pub use moment::Moment;
 pub use render::{brief, json, table};
 pub use snapshot::{MAX_NAME_BYTES, MAX_TOTALS, Position, Snapshot, Totals};

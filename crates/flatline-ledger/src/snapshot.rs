@@ -3,8 +3,8 @@
 
 use crate::boot::BootId;
 use crate::error::StateError;
+use crate::held::Held;
 use crate::sealed::{seal, unseal};
-use crate::state::Held;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -12,27 +12,22 @@
 //! Everything here may hang with the disk: call it on a thread that nobody waits for.
 
 use crate::boot::BootId;
-use crate::error::StateError;
+use crate::error::{Problem, StateError};
 use crate::farewell::Farewell;
 use crate::files::{Directory, read_at_start, write_at};
 use crate::heartbeat::Heartbeat;
-use crate::ledger::{self, Ledger, Problem};
+use crate::held::Held;
+use crate::ledger::{self, Ledger};
 use crate::sealed::{seal, unseal};
 use crate::slots;
 use crate::snapshot::Snapshot;
-use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, fdatasync, flock};
-use rustix::io::Errno;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
 const BOOTS: &str = "boots";
 const HEARTBEAT: &str = "heartbeat";
 const FAREWELL: &str = "farewell";
-const LOCK: &str = "lock";
-/// A process id and a line feed.
-const LOCK_BYTES: usize = 16;
 /// A farewell with the longest reason there is.
 const FAREWELL_BYTES: usize = 2048;
 
@@ -51,38 +46,16 @@ pub struct StateDirectory {
     held: Arc<Held>,
 }
 
-/// The lock lasts as long as this.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) directory: Directory,
-    _lock: OwnedFd,
-}
-
 impl StateDirectory {
     /// Takes hold of a directory, and makes it (mode 0700) if it is missing. Does not wait for another holder.
     ///
     /// # Errors
     /// When another exporter holds it, or it can't be made, opened or written.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| StateError::Os {
-            path: path.to_path_buf(),
-            action: "create it",
-            errno: Errno::from_io_error(&error).unwrap_or(Errno::IO),
-        })?;
-        let directory = Directory::open(path)?;
-        let lock = directory.preallocated(LOCK, LOCK_BYTES)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(StateError::InUse { path: path.to_path_buf(), holder: holder(&lock) });
-            }
-            Err(errno) => return Err(directory.error(LOCK, "lock it")(errno)),
-        }
-        let pid = format!("{:<1$}\n", std::process::id(), LOCK_BYTES - 1);
-        write_at(&lock, pid.as_bytes(), 0).map_err(directory.error(LOCK, "write it"))?;
+        let held = Held::take(path)?;
         // Room for the last word, while there is room.
-        directory.preallocated(FAREWELL, FAREWELL_BYTES)?;
-        Ok(Self { held: Arc::new(Held { directory, _lock: lock }) })
+        held.directory.preallocated(FAREWELL, FAREWELL_BYTES)?;
+        Ok(Self { held: Arc::new(held) })
     }
 
     /// Where it is.
@@ -121,11 +94,6 @@ impl StateDirectory {
     pub fn snapshot<T>(&self, name: &'static str) -> Snapshot<T> {
         Snapshot::new(Arc::clone(&self.held), name)
     }
-}
-
-fn holder(lock: &OwnedFd) -> Option<u32> {
-    let content = read_at_start(lock, LOCK_BYTES).ok()?;
-    std::str::from_utf8(&content).ok()?.trim().parse().ok()
 }
 
 fn load(directory: &Directory) -> Result<Loaded, StateError> {

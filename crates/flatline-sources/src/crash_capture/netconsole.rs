@@ -75,6 +75,31 @@ impl Target {
     }
 }
 
+/// One target that works is enough; else the best of the others says what is wrong.
+pub(super) fn verdict(state: Netconsole, targets: &[Target]) -> Verdict {
+    match state {
+        Netconsole::NotLoaded => Verdict::NotReady(Reason::NotSupported),
+        Netconsole::NotVisible if targets.is_empty() => Verdict::Unknown(Reason::NotVisible),
+        Netconsole::Unreadable => Verdict::Unknown(Reason::NotReadable),
+        Netconsole::Visible | Netconsole::NotVisible => of_targets(targets),
+    }
+}
+
+fn of_targets(targets: &[Target]) -> Verdict {
+    if targets.is_empty() {
+        return Verdict::NotReady(Reason::NoTarget);
+    }
+    let verdicts = || targets.iter().map(Target::verdict);
+    if verdicts().any(|verdict| verdict == Verdict::Ready) {
+        return Verdict::Ready;
+    }
+    if verdicts().any(|verdict| verdict.is_ready().is_none()) {
+        return Verdict::Unknown(Reason::NotReadable);
+    }
+    // The later a reason stands, the nearer the target is to working.
+    verdicts().filter_map(Verdict::reason).max().map_or(Verdict::NotReady(Reason::NoTarget), Verdict::NotReady)
+}
+
 /// Reads the targets of `<sysfs>/kernel/config/netconsole`.
 pub(super) fn read(
     roots: &Roots,

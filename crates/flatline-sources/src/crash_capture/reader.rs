@@ -85,7 +85,7 @@ impl Reader {
     fn netconsole(&mut self, into: &mut Reading, faults: Faults<'_>) -> verdict::Verdict {
         let release = find(&mut self.release, &mut self.buffer, "a kernel's release", netconsole::release, faults);
         let state = netconsole::read(&self.roots, release.value(), &mut into.targets, faults);
-        verdict::netconsole(state, &into.targets)
+        netconsole::verdict(state, &into.targets)
     }
 
     fn arguments(&mut self, into: &mut Reading, faults: Faults<'_>) {

@@ -1,7 +1,6 @@
 //! One verdict per channel.
 
-use super::netconsole::Netconsole;
-use super::{Kdump, Target};
+use super::Kdump;
 
 /// A way in which a dying kernel leaves evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,31 +158,6 @@ pub(super) fn kdump(loaded: &Found<bool>, kdump: &Kdump) -> Verdict {
         Found::Absent => Verdict::NotReady(Reason::NotSupported),
         Found::Unreadable => Verdict::Unknown(Reason::NotReadable),
     }
-}
-
-/// One target that works is enough; else the best of the others says what is wrong.
-pub(super) fn netconsole(state: Netconsole, targets: &[Target]) -> Verdict {
-    match state {
-        Netconsole::NotLoaded => Verdict::NotReady(Reason::NotSupported),
-        Netconsole::NotVisible if targets.is_empty() => Verdict::Unknown(Reason::NotVisible),
-        Netconsole::Unreadable => Verdict::Unknown(Reason::NotReadable),
-        Netconsole::Visible | Netconsole::NotVisible => of_targets(targets),
-    }
-}
-
-fn of_targets(targets: &[Target]) -> Verdict {
-    if targets.is_empty() {
-        return Verdict::NotReady(Reason::NoTarget);
-    }
-    let verdicts = || targets.iter().map(Target::verdict);
-    if verdicts().any(|verdict| verdict == Verdict::Ready) {
-        return Verdict::Ready;
-    }
-    if verdicts().any(|verdict| verdict.is_ready().is_none()) {
-        return Verdict::Unknown(Reason::NotReadable);
-    }
-    // The later a reason stands, the nearer the target is to working.
-    verdicts().filter_map(Verdict::reason).max().map_or(Verdict::NotReady(Reason::NoTarget), Verdict::NotReady)
 }
 
 #[cfg(test)]

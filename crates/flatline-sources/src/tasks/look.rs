@@ -1,6 +1,6 @@
 //! Reading the files of one task.
 
-use super::walk::Task;
+use super::walk::{PATH_SPACE, Task, relative};
 use super::{Stat, Status, parse_stat, parse_status, parse_wchan};
 use crate::error::ReadError;
 use crate::read::{SMALL_FILE, excerpt, read_bounded_at};
@@ -8,7 +8,6 @@ use crate::{Fault, SourceError};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use std::ffi::CStr;
-use std::io::Write as _;
 use std::path::Path;
 
 /// `status` of a task in many groups, on a machine with many processors and memory nodes.
@@ -69,30 +68,5 @@ impl Look<'_> {
 
     fn whole(&self, name: &CStr) -> std::path::PathBuf {
         self.path.join(name.to_string_lossy().as_ref())
-    }
-}
-
-/// Two numbers of ten digits and the longest file name.
-pub(super) const PATH_SPACE: usize = 48;
-
-/// `<pid>/<file>` or `<pid>/task/<tid>/<file>`, without an allocation.
-pub(super) fn relative<'s>(task: Task, file: &str, space: &'s mut [u8; PATH_SPACE]) -> &'s CStr {
-    let Task { pid, tid } = task;
-    let mut rest = &mut space[..];
-    // Fits: the numbers have ten digits at most.
-    let _ = if pid == tid { write!(rest, "{pid}/{file}\0") } else { write!(rest, "{pid}/task/{tid}/{file}\0") };
-    CStr::from_bytes_until_nul(space).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_path_fits() {
-        let mut space = [0; PATH_SPACE];
-        let task = Task { pid: u32::MAX, tid: u32::MAX - 1 };
-        assert_eq!(relative(task, "status", &mut space), c"4294967295/task/4294967294/status");
-        assert_eq!(relative(Task { pid: 1, tid: 1 }, "wchan", &mut space), c"1/wchan");
     }
 }

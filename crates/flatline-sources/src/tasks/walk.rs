@@ -1,12 +1,13 @@
 //! Going through all tasks, with a place to go on from.
 
-use super::look::{PATH_SPACE, relative};
 use crate::read::open_at;
 use crate::value::number;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::path::Arg;
+use std::ffi::CStr;
+use std::io::Write as _;
 
 const LISTING_BUFFER: usize = 32 * 1024;
 
@@ -17,6 +18,18 @@ pub(super) struct Task {
     pub(super) pid: u32,
     /// Itself; the process's number for the main thread.
     pub(super) tid: u32,
+}
+
+/// Two numbers of ten digits and the longest file name.
+pub(super) const PATH_SPACE: usize = 48;
+
+/// `<pid>/<file>` or `<pid>/task/<tid>/<file>`, without an allocation.
+pub(super) fn relative<'s>(task: Task, file: &str, space: &'s mut [u8; PATH_SPACE]) -> &'s CStr {
+    let Task { pid, tid } = task;
+    let mut rest = &mut space[..];
+    // Fits: the numbers have ten digits at most.
+    let _ = if pid == tid { write!(rest, "{pid}/{file}\0") } else { write!(rest, "{pid}/task/{tid}/{file}\0") };
+    CStr::from_bytes_until_nul(space).unwrap_or_default()
 }
 
 /// The processes of a sweep, listed at its beginning, and the threads of the one that is looked at.
@@ -94,4 +107,17 @@ fn list(
     }
     into.sort_unstable();
     Ok(beyond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_path_fits() {
+        let mut space = [0; PATH_SPACE];
+        let task = Task { pid: u32::MAX, tid: u32::MAX - 1 };
+        assert_eq!(relative(task, "status", &mut space), c"4294967295/task/4294967294/status");
+        assert_eq!(relative(Task { pid: 1, tid: 1 }, "wchan", &mut space), c"1/wchan");
+    }
 }
