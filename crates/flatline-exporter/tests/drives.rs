@@ -4,7 +4,7 @@ mod common;
 #[path = "common/fuse.rs"]
 mod fuse;
 
-use common::{Exporter, Samples};
+use common::{Exporter, Samples, plant_fifo};
 use flatline_lab::skipped;
 use fuse::Fuse;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -38,6 +38,19 @@ impl Host {
         host
     }
 
+    /// The temperature of an NVMe drive, as its driver shows it.
+    fn thermometer(&self, drive: &str, millidegrees: i32) -> PathBuf {
+        let hwmon = self.path("sys/class/hwmon").join(drive);
+        std::fs::create_dir_all(&hwmon).expect("directory");
+        symlink(format!("../../nvme/{drive}"), hwmon.join("device")).expect("link");
+        for (name, content) in
+            [("name", "nvme"), ("temp1_label", "Composite"), ("temp1_input", &millidegrees.to_string())]
+        {
+            std::fs::write(hwmon.join(name), content).expect("write");
+        }
+        hwmon
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -69,17 +82,41 @@ fn of(samples: &Samples, metric: &str, device: &str) -> Option<f64> {
     samples.get(&format!("flatline_drive_{metric}{{device=\"{device}\"}}"))
 }
 
+fn temperature(device: &str) -> String {
+    format!("flatline_drive_temperature_celsius{{device=\"{device}\",sensor=\"composite\"}}")
+}
+
+#[test]
+fn a_thermometer_that_hangs_leaves_the_other_alone() {
+    let host = Host::new(&["nvme0", "nvme1"], "cat nvme0");
+    let hanging = host.thermometer("nvme0", 40000).join("temp1_input");
+    host.thermometer("nvme1", 38850);
+    std::fs::remove_file(&hanging).expect("removed");
+    plant_fifo(&hanging);
+    let exporter = host.exporter(&[]);
+    let told = |samples: &Samples| samples.get(&temperature("nvme1")) == Some(38.85);
+    exporter.scrape_until("the other one is told", told);
+    for _ in 0..5 {
+        // One that is late on a busy machine is told by the next scrape.
+        let samples = exporter.scrape_until("the other one is told again", told);
+        assert_eq!(samples.get(&temperature("nvme0")), None);
+        assert_eq!(samples.collector("success", "drives"), Some(1.0));
+    }
+    // Whoever opens the other end lets it return: late, and so not told.
+    std::fs::write(&hanging, "41000\n").expect("read by somebody");
+    std::fs::remove_file(&hanging).expect("removed");
+    std::fs::write(&hanging, "42000\n").expect("write");
+    exporter.scrape_until("it is asked again", |samples| samples.get(&temperature("nvme0")) == Some(42.0));
+}
+
 #[test]
 fn each_drive_tells_what_it_can() {
     let host = Host::new(&["sda", "sdd", "nvme0"], "cat $drive; exit 24");
-    let hwmon = host.path("sys/class/hwmon/hwmon0");
-    std::fs::create_dir_all(&hwmon).expect("directory");
-    symlink("../../nvme/nvme0", hwmon.join("device")).expect("link");
-    std::fs::write(hwmon.join("name"), "nvme\n").expect("write");
-    std::fs::write(hwmon.join("temp1_label"), "Composite\n").expect("write");
-    std::fs::write(hwmon.join("temp1_input"), "38850\n").expect("write");
+    host.thermometer("nvme0", 38850);
     let exporter = host.exporter(&[]);
-    let samples = exporter.scrape_until("all are asked", |samples| state(samples, "sdd", "standby"));
+    let samples = exporter.scrape_until("all are asked", |samples| {
+        state(samples, "sdd", "standby") && samples.get(&temperature("nvme0")).is_some()
+    });
     assert!(state(&samples, "sda", "answered") && state(&samples, "nvme0", "answered"));
     assert_eq!((of(&samples, "smart_healthy", "sda"), of(&samples, "smart_healthy", "nvme0")), (Some(0.0), Some(1.0)));
     assert_eq!(of(&samples, "smart_healthy", "sdd"), None, "who sleeps has not said that it is well");
@@ -88,8 +125,7 @@ fn each_drive_tells_what_it_can() {
     assert_eq!(of(&samples, "wear_ratio", "nvme0"), Some(0.03));
     assert_eq!(of(&samples, "pending_sectors", "nvme0"), None);
     assert!(of(&samples, "smart_answer_timestamp_seconds", "sda").is_some());
-    let temperature = "flatline_drive_temperature_celsius{device=\"nvme0\",sensor=\"composite\"}";
-    assert_eq!(samples.get(temperature), Some(38.85));
+    assert_eq!(samples.get(&temperature("nvme0")), Some(38.85));
     for _ in 0..5 {
         exporter.scrape();
     }
@@ -116,7 +152,7 @@ fn a_drive_that_falls_asleep_keeps_its_last_answer() {
 fn a_drive_that_does_not_answer_and_one_that_talks_for_ever_cost_the_others_nothing() {
     let script = "case $drive in sdb) exec sleep 600;; sdc) exec yes;; esac; cat nvme0";
     let host = Host::new(&["sda", "sdb", "sdc", "sdd"], script);
-    let exporter = host.exporter(&["--collector.drives.timeout=1s"]);
+    let exporter = host.exporter(&["--collector.drives.timeout=5s"]);
     exporter.scrape_until("the first one has answered", |samples| state(samples, "sda", "answered"));
     exporter.scrape_until("a child is running", |samples| {
         samples.get("flatline_drive_smartctl_running_seconds").is_some_and(|age| age > 0.0)
@@ -133,11 +169,11 @@ fn a_drive_that_does_not_answer_and_one_that_talks_for_ever_cost_the_others_noth
 #[test]
 fn a_smartctl_that_can_not_even_be_killed_is_waited_for_alone() {
     let host = Host::new(&["sda", "sdb"], "[ $drive = sda ] && exec stat -f mount; cat nvme0");
-    let Ok(mut disk) = Fuse::mount(&host.path("mount"), "disk:/", 0) else {
+    let Ok(mut disk) = Fuse::mount(&host.path("mount"), "fuse.flatline-drives", "disk:/", 0) else {
         return skipped("a smartctl that sleeps in the kernel", "FUSE can't be mounted here (/dev/fuse and root)");
     };
     disk.silent(true);
-    let exporter = host.exporter(&["--collector.drives.timeout=100ms"]);
+    let exporter = host.exporter(&["--collector.drives.timeout=3s"]);
     let samples = exporter.scrape_until("the child hangs", |samples| state(samples, "sda", "hung"));
     let age = |samples: &Samples| samples.get("flatline_drive_smartctl_running_seconds").expect("always told");
     let mut before = age(&samples);

@@ -30,6 +30,7 @@ impl Host {
         let directory = tempfile::tempdir().expect("directory");
         let at = |name: &str| directory.path().join(name);
         copy_tree(&fixtures().join("host"), directory.path());
+        copy_tree(&fixtures().join("mounts"), directory.path());
         copy_tree(&fixtures().join("vm/proxmox"), directory.path());
         for path in ["dev", "proc/sys/kernel/random", "var/log/journal/0123456789abcdef"] {
             std::fs::create_dir_all(at(path)).expect("directory");

@@ -45,7 +45,7 @@ fn a_host_after_an_oops_with_evidence_of_earlier_crashes() {
 #[test]
 fn a_host_whose_mounts_are_not_on_this_one() {
     golden_with(
-        "host",
+        "mounts",
         "mounts",
         &[
             "--collector.mounts.patience=10s",

@@ -1,6 +1,8 @@
 //! A FUSE server that answers, keeps silent, or dies, as a test wants it: enough of the protocol
 //! (kernel documentation: `Documentation/filesystems/fuse/fuse.rst`, `include/uapi/linux/fuse.h`) for `statfs`.
 
+#![allow(dead_code, reason = "each test binary includes this file and uses its part")]
+
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::ffi::CString;
@@ -34,13 +36,13 @@ struct Told {
 }
 
 impl Fuse {
-    /// Mounts it for that user, as `fuse.flatline` with this source.
-    pub(crate) fn mount(mountpoint: &Path, source: &str, user: u32) -> std::io::Result<Self> {
+    /// Mounts it for that user with this type (`fuse.` and a name, by which tests are told apart) and source.
+    pub(crate) fn mount(mountpoint: &Path, fstype: &str, source: &str, user: u32) -> std::io::Result<Self> {
         std::fs::create_dir_all(mountpoint)?;
         let device = OpenOptions::new().read(true).write(true).open("/dev/fuse")?;
         let options = format!("fd={},rootmode=40000,user_id={user},group_id=0", device.as_raw_fd());
         let options = CString::new(options).expect("no NUL");
-        mount(source, mountpoint, "fuse.flatline", MountFlags::NODEV | MountFlags::NOSUID, options.as_c_str())?;
+        mount(source, mountpoint, fstype, MountFlags::NODEV | MountFlags::NOSUID, options.as_c_str())?;
         let told = Arc::new(Told::default());
         let server = std::thread::spawn({
             let told = Arc::clone(&told);

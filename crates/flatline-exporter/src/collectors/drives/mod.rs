@@ -56,7 +56,7 @@ fn init(environment: &Environment) -> Init {
         timeout: duration(TIMEOUT, Duration::from_secs(30)),
     };
     match Asker::start(roots.clone(), options) {
-        Ok(asker) => Init::On(Box::new(Drives { roots, asker, errands: Errands::new("fl-drive-temp") })),
+        Ok(asker) => Init::On(Box::new(Drives { roots, asker, errands: Errands::apart("fl-drive-temp") })),
         Err(error) => Init::Failed(format!("no thread to ask the drives: {error}")),
     }
 }

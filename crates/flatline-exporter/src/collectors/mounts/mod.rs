@@ -81,8 +81,8 @@ fn init(environment: &Environment) -> Init {
             timeout,
             patience,
             tracks: HashMap::new(),
-            errands: Errands::new("fl-mount"),
-            client_errands: Errands::new("fl-mount-stats"),
+            errands: Errands::apart("fl-mount"),
+            client_errands: Errands::apart("fl-mount-stats"),
             clients: None,
         })
         .into()
