@@ -85,7 +85,7 @@ pub static CIFS_SESSION_RECONNECTS: Family = Family::counter(
     "flatline_cifs_session_reconnects_total",
     Unit::None,
     &[],
-    "How often the kernel's SMB client has reached a server again after it had lost it; it grows when the server is back, not while it is away. Starts anew when the module is loaded or somebody clears its statistics.",
+    "How often the kernel's SMB client has connected to a server again after it had lost it: once when a machine that was off is back, again and again while one is on and says nothing. Starts anew when the module is loaded or somebody clears its statistics.",
 );
 /// Share reconnects.
 pub static CIFS_SHARE_RECONNECTS: Family = Family::counter(

@@ -175,6 +175,27 @@ TreeConnects: 1 total 1 failed
         assert!(cifs.shares.iter().all(|share| share.requests == Some(1)), "what is left out counts for nobody else");
     }
 
+    /// Recorded on Debian's 6.1, whose kernel keeps `CONFIG_CIFS_STATS2`, after a minute without a word from Samba.
+    #[test]
+    fn a_recorded_server_that_is_silent() {
+        let recorded = include_bytes!("../../../../fixtures/mounts/proc/fs/cifs/Stats");
+        let share = Share {
+            name: r"\\10.10.0.35\media library".to_owned(),
+            disconnected: true,
+            requests: Some(30),
+            failures: Some(0),
+        };
+        let expected = Cifs {
+            sessions: Some(1),
+            shares_in_use: Some(2),
+            requests_in_flight: Some(1),
+            session_reconnects: Some(2),
+            share_reconnects: Some(0),
+            shares: vec![share],
+        };
+        assert_eq!(Cifs::parse(recorded), Some(expected));
+    }
+
     proptest! {
         #[test]
         fn figures_survive(sessions: u64, shares: u64, mids: u64, a: u64, b: u64, smbs: u64, name in "[a-zA-Z0-9 ._$-]{1,20}[a-z]") {
