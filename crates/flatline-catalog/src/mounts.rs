@@ -35,12 +35,12 @@ pub static STATE_OF_MOUNT: Family = Family::gauge(
     &[MOUNTPOINT, FSTYPE, SOURCE, STATE],
     "1 for what is known of the mount: answered; hung (no answer for too long); no_connection (its server or FUSE process is gone); timed_out, io_error (a soft mount has given up); stale (the server no longer knows it); permission (we may not ask, which is no fault of the server); not_visible, hidden (other mounts lie over it), not_asked (too many others hang), and so on.",
 );
-/// The age of the open question.
+/// The age of the hang.
 pub static STUCK_SECONDS: Family = Family::gauge(
     "flatline_mount_stuck_seconds",
     Unit::Seconds,
     MOUNT,
-    "How long the question that the mount has not answered yet has been open; 0 when none is. It grows for as long as the mount hangs, and no other question is asked meanwhile.",
+    "For how long whoever touches the mount has had to wait in vain: since the question that it has not answered yet, or the first of those that it has answered with an error after --collector.mounts.timeout or later, as soft mounts do. 0 when it answers, or fails at once.",
 );
 /// When it last answered.
 pub static LAST_ANSWER: Family = Family::gauge(
@@ -141,14 +141,14 @@ pub static NFS_MOUNT_RETRANSMISSIONS: Family = Family::counter(
     "flatline_nfs_mount_retransmissions_total",
     Unit::None,
     MOUNT,
-    "How often a call for the NFS mount had to be sent again before it was completed.",
+    "How often a call for the NFS mount had to be sent again before it was completed; counted when it is. Over TCP and NFS 4 that takes a broken connection: a silent server shows in the major timeouts.",
 );
 /// A mount's major timeouts.
 pub static NFS_MOUNT_TIMEOUTS: Family = Family::counter(
     "flatline_nfs_mount_major_timeouts_total",
     Unit::None,
     MOUNT,
-    "Calls for the NFS mount that waited through a major timeout: the kernel has then said that the server does not respond, or a soft mount has given up.",
+    "How often calls for the NFS mount waited through a major timeout, after which the kernel says that the server does not respond, or a soft mount gives up. Counted when the call is completed: a call that waits now shows in flatline_mount_stuck_seconds.",
 );
 
 /// The families of this signal.

@@ -30,7 +30,7 @@ pub(super) fn signal(config: &Config) -> Signal {
         }],
         graphs: vec![Graph {
             title: "Network mounts that do not answer",
-            description: "How long each mount has owed an answer. A straight line upwards is a mount that hangs, with everybody who touches it; it falls to 0 when the server answers or the mount is aborted.",
+            description: "How long each mount has let everybody wait. A straight line upwards is a mount that hangs, with everybody who touches it; it falls to 0 when the server answers or the mount is aborted.",
             expr: stuck().into(),
             legend: "{instance} {mountpoint}",
             scale: Scale::Seconds(limit),
@@ -42,11 +42,11 @@ fn hung(config: &Config) -> Alert {
     Alert {
         name: HUNG,
         severity: Severity::Page,
-        // The exporter measures the age of its own question, so that a scrape that is missed loses nothing.
+        // The exporter measures the hang itself, so that a scrape that is missed loses nothing.
         expr: Expr::from(select(&mounts::STUCK_SECONDS)).above(config.mounts.hung_over.as_seconds()),
         hold: Span::ZERO,
         summary: "{mountpoint} ({fstype}) on {instance} hangs: {source} does not answer, and whoever touches it hangs too",
-        meaning: "A question to the mount has been open for longer than any server needs. Every process that touches it sleeps in the kernel, many beyond the reach of kill -9, and what waits for those hangs next: df, backups, the desktop, the shutdown.",
+        meaning: "The mount has not answered for longer than any server needs, or only with errors after long waits. Every process that touches it sleeps in the kernel, many beyond the reach of kill -9, and what waits for those hangs next: df, backups, the desktop, the shutdown.",
         first: "see whether {source} answers at all. If it will not soon, stop what uses the mount and `umount -l` it, before the tasks pile up. Don't ls or df it yourself.",
         incident: INCIDENT,
     }
@@ -57,10 +57,9 @@ fn lost(config: &Config) -> Alert {
     Alert {
         name: LOST,
         severity: Severity::Warning,
-        expr: Expr::from(select(&mounts::RESPONDING)).equals(0.0).unless(
-            Matching::All,
-            waits.note("what hangs is another alert; a soft mount errs after a while, again and again"),
-        ),
+        expr: Expr::from(select(&mounts::RESPONDING))
+            .equals(0.0)
+            .unless(Matching::All, waits.note("what hangs is another alert")),
         hold: config.mounts.lost_for,
         summary: "{mountpoint} ({fstype}) on {instance} is unusable: every access to {source} fails",
         meaning: "The mount is still there and answers every access with an error: its server or its FUSE process is gone, or the server does not know it any more (stale). Programs that write there fail, and those that don't look lose data. flatline_mount_state says which it is.",
@@ -135,7 +134,7 @@ fn lost_cases(config: &Config) -> Vec<Case> {
         )
         .fires_from(hold, FIRING),
         stuck(
-            responds(case("a soft mount that errs after a while, each time it is asked"), Samples::flat(0.0, long)),
+            responds(case("it lets them wait, but not for long"), Samples::flat(0.0, long)),
             MOUNT[0].1,
             Samples::flat(limit, long),
         )

@@ -15,7 +15,7 @@ pub struct NfsMount {
     pub calls: u64,
     /// How often a call had to be sent again.
     pub retransmissions: u64,
-    /// Calls that a soft mount gave up, or a hard one complained about: `timeo` times `retrans` had passed.
+    /// How often a call that is completed now has waited through `timeo` times `retrans`.
     pub major_timeouts: u64,
 }
 
@@ -133,6 +133,22 @@ device old:/x mounted on /mnt/old with fstype nfs statvers=1.0
         for bad in ["", "rpc 5", "rpc x 1 2", "proc4 2 1 2"] {
             assert_eq!(parse_client(bad.as_bytes()), None, "{bad}");
         }
+    }
+
+    /// Recorded on Debian's 6.1, after a minute and a half without a word from the server.
+    #[test]
+    fn a_recorded_server_that_was_silent() {
+        let mounts = parse_mountstats(include_bytes!("../../../../fixtures/mounts/proc/1/mountstats"));
+        let expected = NfsMount {
+            mountpoint: "/mnt/backup".into(),
+            source: "10.10.0.36:/tank/backup".into(),
+            calls: 30,
+            retransmissions: 0,
+            major_timeouts: 10,
+        };
+        assert_eq!(mounts, [expected]);
+        let client = parse_client(include_bytes!("../../../../fixtures/mounts/proc/net/rpc/nfs"));
+        assert_eq!(client, Some(NfsClient { calls: 74, retransmissions: 0 }));
     }
 
     proptest! {

@@ -153,7 +153,7 @@ impl Mounts {
         for (device, reply) in replies {
             let identity = (device, reply.mountpoint.clone());
             if let Some(track) = self.tracks.get_mut(&identity) {
-                track.replied(reply);
+                track.replied(reply, self.timeout);
                 told.insert(identity);
             }
         }

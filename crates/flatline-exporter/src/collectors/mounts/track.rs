@@ -60,6 +60,9 @@ impl State {
 pub(super) struct Track {
     /// Since when the question has been open that it has not answered.
     asked: Option<Instant>,
+    /// When the first question was asked of those that it has answered with an error only, and late: a soft mount lets
+    /// everybody wait, errs, and lets them wait again.
+    in_vain: Option<Instant>,
     /// Its latest answer; none when it was not asked after that for want of a thread.
     last: Option<Reply>,
     /// When it last answered with its figures.
@@ -67,7 +70,10 @@ pub(super) struct Track {
 }
 
 impl Track {
-    pub(super) fn replied(&mut self, reply: Reply) {
+    /// `timeout` is from where on an answer is late.
+    pub(super) fn replied(&mut self, reply: Reply, timeout: Duration) {
+        let in_vain = reply.answer.is_responding() == Some(false) && reply.took >= timeout;
+        self.in_vain = if in_vain { self.in_vain.or(self.asked) } else { None };
         self.asked = None;
         if reply.answer == Answer::Answered {
             self.answered = Some(reply.at);
@@ -82,12 +88,12 @@ impl Track {
 
     /// There was no thread to ask it: what it said earlier says nothing about now.
     pub(super) fn was_not_asked(&mut self) {
-        (self.asked, self.last) = (None, None);
+        (self.asked, self.in_vain, self.last) = (None, None, None);
     }
 
-    /// The age of the open question.
+    /// For how long it has let everybody wait in vain.
     pub(super) fn stuck(&self, now: Instant) -> Duration {
-        self.asked.map_or(Duration::ZERO, |asked| now.saturating_duration_since(asked))
+        self.in_vain.or(self.asked).map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
     pub(super) fn last(&self) -> Option<&Reply> {
@@ -103,7 +109,7 @@ impl Track {
         match (unasked, &self.last) {
             (Some(Unasked::Hidden), _) => State::Hidden,
             (Some(Unasked::Automounted), _) => State::Automounted,
-            (None, _) if self.asked.is_some() && self.stuck(now) >= timeout => State::Hung,
+            (None, _) if self.asked.is_some_and(|asked| now.saturating_duration_since(asked) >= timeout) => State::Hung,
             (None, Some(reply)) => State::Answer(reply.answer),
             (None, None) => State::NotAsked,
         }
@@ -120,6 +126,10 @@ mod tests {
         Reply { mountpoint: PathBuf::from("/m"), answer, took: Duration::from_millis(3), at: SystemTime::UNIX_EPOCH }
     }
 
+    fn late(answer: Answer) -> Reply {
+        Reply { took: Duration::from_secs(18), ..reply(answer) }
+    }
+
     #[test]
     fn a_mount_hangs_and_comes_back() {
         let mut track = Track::default();
@@ -133,7 +143,7 @@ mod tests {
         track.is_out(true, after(15));
         assert_eq!((state(&track, after(15)), track.stuck(after(15))), (State::Hung, Duration::from_secs(15)));
         assert_eq!(track.answered(), None);
-        track.replied(reply(Answer::Answered));
+        track.replied(reply(Answer::Answered), TIMEOUT);
         track.is_out(false, after(30));
         assert_eq!(
             (state(&track, after(30)), track.stuck(after(30))),
@@ -146,9 +156,33 @@ mod tests {
         assert_eq!(state(&track, after(42)), State::Hung);
         track.was_not_asked();
         assert_eq!((state(&track, after(42)), track.last().is_none()), (State::NotAsked, true), "old is not now");
-        track.replied(reply(Answer::NoConnection));
+        track.replied(reply(Answer::NoConnection), TIMEOUT);
         assert_eq!(state(&track, after(43)), State::Answer(Answer::NoConnection));
         assert!(track.answered().is_some(), "an error is no answer with figures and takes none away");
+    }
+
+    /// As an SMB mount did whose server was stopped: 45 s without an answer, EHOSTDOWN, and again every 18 s.
+    #[test]
+    fn a_soft_mount_that_errs_late_goes_on_hanging() {
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let told = |track: &Track, now| (track.state(None, now, TIMEOUT), track.stuck(now).as_secs());
+        let mut track = Track::default();
+        track.is_out(true, begun);
+        track.replied(late(Answer::NoConnection), TIMEOUT);
+        track.is_out(true, after(60));
+        assert_eq!(told(&track, after(60)), (State::Answer(Answer::NoConnection), 60));
+        assert_eq!(told(&track, after(75)), (State::Hung, 75));
+        track.replied(late(Answer::TimedOut), TIMEOUT);
+        assert_eq!(told(&track, after(90)), (State::Answer(Answer::TimedOut), 90));
+        // Whoever fails at once keeps nobody waiting.
+        track.is_out(true, after(90));
+        track.replied(reply(Answer::NoConnection), TIMEOUT);
+        assert_eq!(told(&track, after(105)), (State::Answer(Answer::NoConnection), 0));
+        // Nor does one that is slow and works.
+        track.is_out(true, after(105));
+        track.replied(late(Answer::Answered), TIMEOUT);
+        assert_eq!(told(&track, after(120)), (State::Answer(Answer::Answered), 0));
     }
 
     #[test]
