@@ -143,9 +143,9 @@ impl Mounts {
         let questions = mounts.iter().filter(|mount| mount.unasked.is_none()).map(|mount| {
             let (base, mountpoint, device) = (base.to_path_buf(), mount.mountpoint.clone(), mount.device);
             (device, move || {
-                let begun = Instant::now();
+                let asked = Instant::now();
                 let answer = source::ask(&base, &mountpoint, device);
-                Reply { mountpoint, answer, took: begun.elapsed(), at: SystemTime::now() }
+                Reply { mountpoint, answer, asked, took: asked.elapsed(), at: SystemTime::now() }
             })
         });
         replies.extend(self.errands.run(questions, self.patience));

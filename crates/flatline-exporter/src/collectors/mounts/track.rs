@@ -10,6 +10,7 @@ pub(super) struct Reply {
     /// Where it was asked.
     pub(super) mountpoint: PathBuf,
     pub(super) answer: Answer,
+    pub(super) asked: Instant,
     pub(super) took: Duration,
     pub(super) at: SystemTime,
 }
@@ -73,7 +74,7 @@ impl Track {
     /// `timeout` is from where on an answer is late.
     pub(super) fn replied(&mut self, reply: Reply, timeout: Duration) {
         let in_vain = reply.answer.is_responding() == Some(false) && reply.took >= timeout;
-        self.in_vain = if in_vain { self.in_vain.or(self.asked) } else { None };
+        self.in_vain = in_vain.then(|| self.in_vain.unwrap_or(reply.asked));
         self.asked = None;
         if reply.answer == Answer::Answered {
             self.answered = Some(reply.at);
@@ -123,11 +124,17 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(1);
 
     fn reply(answer: Answer) -> Reply {
-        Reply { mountpoint: PathBuf::from("/m"), answer, took: Duration::from_millis(3), at: SystemTime::UNIX_EPOCH }
+        Reply {
+            mountpoint: PathBuf::from("/m"),
+            answer,
+            asked: Instant::now(),
+            took: Duration::from_millis(3),
+            at: SystemTime::UNIX_EPOCH,
+        }
     }
 
-    fn late(answer: Answer) -> Reply {
-        Reply { took: Duration::from_secs(18), ..reply(answer) }
+    fn late(answer: Answer, asked: Instant) -> Reply {
+        Reply { asked, took: Duration::from_secs(18), ..reply(answer) }
     }
 
     #[test]
@@ -169,11 +176,11 @@ mod tests {
         let told = |track: &Track, now| (track.state(None, now, TIMEOUT), track.stuck(now).as_secs());
         let mut track = Track::default();
         track.is_out(true, begun);
-        track.replied(late(Answer::NoConnection), TIMEOUT);
+        track.replied(late(Answer::NoConnection, begun), TIMEOUT);
         track.is_out(true, after(60));
         assert_eq!(told(&track, after(60)), (State::Answer(Answer::NoConnection), 60));
         assert_eq!(told(&track, after(75)), (State::Hung, 75));
-        track.replied(late(Answer::TimedOut), TIMEOUT);
+        track.replied(late(Answer::TimedOut, after(60)), TIMEOUT);
         assert_eq!(told(&track, after(90)), (State::Answer(Answer::TimedOut), 90));
         // Whoever fails at once keeps nobody waiting.
         track.is_out(true, after(90));
@@ -181,7 +188,7 @@ mod tests {
         assert_eq!(told(&track, after(105)), (State::Answer(Answer::NoConnection), 0));
         // Nor does one that is slow and works.
         track.is_out(true, after(105));
-        track.replied(late(Answer::Answered), TIMEOUT);
+        track.replied(late(Answer::Answered, after(105)), TIMEOUT);
         assert_eq!(told(&track, after(120)), (State::Answer(Answer::Answered), 0));
     }
 
