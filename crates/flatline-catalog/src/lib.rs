@@ -9,11 +9,13 @@ mod family;
 
 pub mod boots;
 pub mod crash_capture;
+pub mod drives;
 pub mod exporter;
 pub mod journal;
 pub mod kernel_faults;
 pub mod kernel_log;
 pub mod memcg;
+pub mod mounts;
 pub mod netconsole;
 pub mod pressure;
 pub mod tasks;
@@ -31,6 +33,8 @@ pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("watchdog", watchdog::FAMILIES),
     ("kernel_faults", kernel_faults::FAMILIES),
     ("crash_capture", crash_capture::FAMILIES),
+    ("mounts", mounts::FAMILIES),
+    ("drives", drives::FAMILIES),
     ("kernel_log", kernel_log::FAMILIES),
     ("journal", journal::FAMILIES),
     ("netconsole", netconsole::FAMILIES),

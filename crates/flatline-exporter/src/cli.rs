@@ -235,7 +235,7 @@ fn with_environment(flag: Arg) -> Arg {
 }
 
 /// What a switch says: the flag, else the variable, else the default.
-fn switch_value(matches: &ArgMatches, name: &str) -> Option<bool> {
+pub(crate) fn switch_value(matches: &ArgMatches, name: &str) -> Option<bool> {
     let negation = format!("no-{name}");
     if source(matches, &negation) == Some(ValueSource::CommandLine) && matches.get_flag(&negation) {
         return Some(false);

@@ -4,21 +4,20 @@
 //! needs another process's memory lock): it sends a thread on the errand and goes on without it. A key that is out
 //! is not sent again, and at most [`MAX_OUT`] are out at once, so that hanging reads cost a bounded number of threads.
 
+use crate::apart::{self, Job};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Threads that may hang at once.
 pub(crate) const MAX_OUT: usize = 16;
-/// What is read is small and parsed on the heap.
-const STACK_BYTES: usize = 128 * 1024;
 
 /// The errands of one collector.
 #[derive(Debug)]
 pub(crate) struct Errands<K, V> {
     name: &'static str,
+    spawn: fn(&'static str, Job) -> bool,
     /// Which are out, and since which call of [`Errands::run`].
     out: HashMap<K, u64>,
     calls: u64,
@@ -29,13 +28,28 @@ pub(crate) struct Errands<K, V> {
 impl<K: Clone + Eq + Hash + Send + 'static, V: Send + 'static> Errands<K, V> {
     /// `name` is the threads' name, at most 15 bytes.
     pub(crate) fn new(name: &'static str) -> Self {
+        Self::started_by(apart::spawn_beside, name)
+    }
+
+    /// For errands that may hang beyond the reach of SIGKILL: an exporter that is killed then leaves its port and its
+    /// state directory to the next one. They must neither take a file along nor bring one back.
+    pub(crate) fn apart(name: &'static str) -> Self {
+        Self::started_by(apart::spawn, name)
+    }
+
+    fn started_by(spawn: fn(&'static str, Job) -> bool, name: &'static str) -> Self {
         let (send, returned) = channel();
-        Self { name, out: HashMap::new(), calls: 0, send, returned }
+        Self { name, spawn, out: HashMap::new(), calls: 0, send, returned }
     }
 
     /// How many have not come back.
     pub(crate) fn out(&self) -> usize {
         self.out.len()
+    }
+
+    /// Whether this one has not come back.
+    pub(crate) fn is_out(&self, key: &K) -> bool {
+        self.out.contains_key(key)
     }
 
     /// Sends those of `wanted` that are not out already and returns what has come back, from this call or earlier
@@ -81,7 +95,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Send + 'static> Errands<K, V> {
             let _ = send.send((sent, read()));
         };
         // A host that refuses a thread gets another chance with the next call.
-        if thread::Builder::new().name(self.name.to_owned()).stack_size(STACK_BYTES).spawn(errand).is_ok() {
+        if (self.spawn)(self.name, Box::new(errand)) {
             self.out.insert(key, self.calls);
         }
     }
@@ -120,6 +134,7 @@ mod tests {
         };
         assert!(errands.run([("stuck", hang)], Duration::from_millis(10)).is_empty());
         assert_eq!(errands.out(), 1);
+        assert!(errands.is_out(&"stuck") && !errands.is_out(&"other"));
         // The second reader of the same resource would return at once; it must not even start.
         assert!(errands.run([("stuck", || 2)], Duration::from_millis(10)).is_empty());
         assert_eq!(errands.run([("other", || 3)], PATIENCE), [("other", 3)]);

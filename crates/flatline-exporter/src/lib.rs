@@ -3,6 +3,7 @@
 //! [`cli`] reads the settings, [`scheduler`] runs one thread per collector, [`collectors`] holds one file
 //! per signal, [`exposition`] turns readings into bytes and [`http`] serves them. `ARCHITECTURE.md` is the map.
 
+mod apart;
 pub mod cli;
 pub mod collector;
 pub mod collectors;
@@ -78,6 +79,8 @@ fn refuse(reason: &str) -> ExitCode {
 }
 
 fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
+    // Before the first socket and the first lock.
+    apart::prepare();
     let fd_budget = runtime::raise_fd_limit();
     let listeners =
         if settings.systemd_socket { http::listen::from_systemd()? } else { http::listen::bind(&settings.listen)? };

@@ -8,8 +8,8 @@ use flatline_qmp::synthetic::{Disk, Machine, Monitors};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::UdpSocket;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
 
@@ -30,12 +30,15 @@ impl Host {
         let directory = tempfile::tempdir().expect("directory");
         let at = |name: &str| directory.path().join(name);
         copy_tree(&fixtures().join("host"), directory.path());
+        copy_tree(&fixtures().join("mounts"), directory.path());
         copy_tree(&fixtures().join("vm/proxmox"), directory.path());
         for path in ["dev", "proc/sys/kernel/random", "var/log/journal/0123456789abcdef"] {
             std::fs::create_dir_all(at(path)).expect("directory");
         }
         std::fs::write(at("journalctl"), format!("#!/bin/sh\necho '{UNIT_FAILED}'\nexec sleep 600\n")).expect("write");
         std::fs::set_permissions(at("journalctl"), PermissionsExt::from_mode(0o755)).expect("mode");
+        mount_at(&at("proc/1/mountinfo"), &at("mnt/backup"));
+        plant_drive(directory.path());
         plant_fifo(&at("dev/kmsg"));
         let ring = OpenOptions::new().read(true).write(true).open(at("dev/kmsg")).expect("FIFO");
         let monitors = Monitors::start();
@@ -62,6 +65,7 @@ impl Host {
             "--collector.crash_capture.required-arguments=crashkernel",
             "--collector.crash_capture.captures=incident=/root/logs/incident-*.log",
             "--collector.journal.patterns=failed=regex=entered failed",
+            "--collector.drives",
             "--collector.netconsole",
             "--collector.netconsole.listen-address=127.0.0.1:0",
             "--collector.netconsole.senders=pve1=127.0.0.1",
@@ -73,6 +77,7 @@ impl Host {
             at("path.sysfs", "sys"),
             at("state.directory", "state"),
             at("collector.journal.program", "journalctl"),
+            at("collector.drives.program", "smartctl"),
         ];
         let arguments = [fixed.map(str::to_owned).to_vec(), paths.to_vec()].concat();
         self.boots(1);
@@ -96,12 +101,39 @@ impl Host {
                 "heartbeat_timestamp",
                 "previous_boot",
                 "vm_disk_written_bytes",
+                "mount_last_answer",
+                "drive_smart_healthy",
             ]
             .iter()
             .all(|metric| samples.any(&format!("flatline_{metric}")))
         });
         exporter
     }
+}
+
+const SMARTCTL: &str = r#"{"smartctl":{"exit_status":0},"device":{"protocol":"ATA"},"smart_status":{"passed":true},"ata_smart_attributes":{"table":[{"id":5,"raw":{"value":0,"string":"0"}},{"id":197,"raw":{"value":0,"string":"0"}},{"id":198,"raw":{"value":0,"string":"0"}},{"id":199,"raw":{"value":0,"string":"0"}}]},"nvme_smart_health_information_log":{"critical_warning":0,"available_spare":100,"available_spare_threshold":10,"percentage_used":3,"media_errors":0}}"#;
+
+/// A drive that counts everything that some drive counts, and its thermometer.
+fn plant_drive(tree: &Path) {
+    let hwmon = tree.join("sys/class/hwmon/hwmon9");
+    for directory in [tree.join("sys/block/sda"), hwmon.join("device/block/sda")] {
+        std::fs::create_dir_all(directory).expect("directory");
+    }
+    for (name, content) in [("name", "drivetemp"), ("temp1_input", "35000"), ("temp1_crit", "70000")] {
+        std::fs::write(hwmon.join(name), content).expect("write");
+    }
+    let program = tree.join("smartctl");
+    std::fs::write(&program, format!("#!/bin/sh\necho '{SMARTCTL}'\n")).expect("write");
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("mode");
+}
+
+/// Makes the recorded NFS mount one that answers: its directory, by the number of the file system it really is on.
+fn mount_at(mountinfo: &Path, directory: &Path) {
+    std::fs::create_dir_all(directory).expect("directory");
+    let device = directory.metadata().expect("metadata").dev();
+    let number = format!(" {}:{} /", rustix::fs::major(device), rustix::fs::minor(device));
+    let recorded = std::fs::read_to_string(mountinfo).expect("recorded");
+    std::fs::write(mountinfo, recorded.replace(" 0:43 /", &number)).expect("write");
 }
 
 /// The exposition itself: every family has HELP and TYPE before its samples, UNIT where it has one, stands in one

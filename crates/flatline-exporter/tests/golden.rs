@@ -16,6 +16,7 @@ const VOLATILE: &[&str] = &[
     "flatline_crash_capture_capture_newest",
     "flatline_crash_capture_dump_newest",
     "flatline_crash_capture_pstore_newest",
+    "flatline_mount_answer",
     "flatline_tasks_blocked_oldest",
     "flatline_tasks_sweep_age",
     "process_",
@@ -37,6 +38,19 @@ fn a_host_after_an_oops_with_evidence_of_earlier_crashes() {
             "--collector.crash_capture.required-arguments=crashkernel",
             "--collector.crash_capture.required-arguments=log_buf_len=4M",
             "--collector.crash_capture.captures=incident=/root/logs/incident-*.log",
+        ],
+    );
+}
+
+#[test]
+fn a_host_whose_mounts_are_not_on_this_one() {
+    golden_with(
+        "mounts",
+        "mounts",
+        &[
+            "--collector.mounts.patience=10s",
+            "--collector.mounts.exclude=/var/lib/lxcfs",
+            "--no-collector.mounts.automounted",
         ],
     );
 }

@@ -57,6 +57,7 @@ pub struct Config {
     pub vm: Vm,
     pub watchdog: Watchdog,
     pub tasks: Tasks,
+    pub mounts: Mounts,
     pub boots: Boots,
     pub kernel_log: KernelLog,
     pub journal: Journal,
@@ -156,6 +157,15 @@ pub struct Tasks {
     pub stuck_over: Span,
 }
 
+/// Network mounts.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Mounts {
+    pub hung_over: Span,
+    pub lost_for: Span,
+}
+
 /// Boots and the heartbeat.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -224,6 +234,7 @@ impl Default for Config {
             vm: Vm::default(),
             watchdog: Watchdog::default(),
             tasks: Tasks::default(),
+            mounts: Mounts::default(),
             boots: Boots::default(),
             kernel_log: KernelLog::default(),
             journal: Journal::default(),
@@ -304,6 +315,12 @@ impl Default for Watchdog {
 impl Default for Tasks {
     fn default() -> Self {
         Self { stuck_over: Span::minutes(3) }
+    }
+}
+
+impl Default for Mounts {
+    fn default() -> Self {
+        Self { hung_over: Span::minutes(2), lost_for: Span::minutes(5) }
     }
 }
 
@@ -492,6 +509,14 @@ impl Config {
                 Some((format!("watchdog.expected_owners.{key}"), format!("`{wrong}` is no pattern")))
             })
             .or_else(|| must("tasks.stuck_over", !self.tasks.stuck_over.is_zero(), "can't be 0s".into()))
+            .or_else(|| must("mounts.hung_over", !self.mounts.hung_over.is_zero(), "can't be 0s".into()))
+            .or_else(|| {
+                let wrong = format!(
+                    "must be longer than mounts.hung_over ({}), as what hangs is no lost mount",
+                    self.mounts.hung_over
+                );
+                must("mounts.lost_for", self.mounts.lost_for > self.mounts.hung_over, wrong)
+            })
             .or_else(|| must("boots.recent", !boots.recent.is_zero(), "can't be 0s".into()))
             .or_else(|| window("boots.crash_loop_window", boots.crash_loop_window))
             .or_else(|| positive("boots.crash_loop_unclean", boots.crash_loop_unclean.into()))

@@ -15,11 +15,13 @@ mod roots;
 
 pub mod boot_status;
 pub mod crash_capture;
+pub mod drives;
 pub mod flat_keyed;
 pub mod kernel_faults;
 pub mod kernel_ring;
 pub mod memcg;
 pub mod meminfo;
+pub mod mounts;
 pub mod pressure;
 pub mod psi;
 pub mod read;

@@ -2,10 +2,12 @@
 
 mod boots;
 mod crash_capture;
+mod drives;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
 mod memcg;
+mod mounts;
 mod netconsole;
 mod pressure;
 mod tasks;
@@ -18,10 +20,12 @@ use crate::collector::Descriptor;
 pub const ALL: &[&Descriptor] = &[
     &boots::COLLECTOR,
     &crash_capture::COLLECTOR,
+    &drives::COLLECTOR,
     &journal::COLLECTOR,
     &kernel_faults::COLLECTOR,
     &kernel_log::COLLECTOR,
     &memcg::COLLECTOR,
+    &mounts::COLLECTOR,
     &netconsole::COLLECTOR,
     &pressure::COLLECTOR,
     &tasks::COLLECTOR,

@@ -4,11 +4,13 @@ mod boots;
 mod collectors;
 mod crash_capture;
 mod devvm;
+mod drives;
 mod exporter;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
 mod memcg;
+mod mounts;
 mod netconsole;
 mod pressure;
 pub mod targets;
@@ -33,11 +35,13 @@ pub fn all(config: &Config) -> Vec<Signal> {
         vm::writes(config),
         watchdog::signal(config),
         tasks::signal(config),
+        mounts::signal(config),
         boots::signal(config),
         kernel_log::signal(config),
         kernel_faults::signal(),
         journal::signal(config),
         netconsole::signal(config),
         crash_capture::signal(config),
+        drives::signal(config),
     ]
 }

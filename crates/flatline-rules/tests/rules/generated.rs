@@ -41,6 +41,7 @@ vm:
   throttle_window: 2m
 watchdog: {not_armed_for: 5s, unowned_for: 2s, expected_owners: {'hemma:.*': wd_keepalive}}
 tasks: {stuck_over: 10s}
+mounts: {hung_over: 10s, lost_for: 30s}
 boots: {recent: 30s, crash_loop_window: 2m, heartbeat_stalled_over: 5s}
 kernel_log: {said_within: 32s}
 journal: {said_within: 30s, not_followed_for: 5s}
@@ -268,6 +269,10 @@ fn what_can_not_work_is_refused_with_line_and_reason() {
         ("devvm: {flapping_changes: 4000}\n", "c.yml:1: devvm.flapping_changes: must be"),
         ("devvm:\n  absent_lookback: 1m\n", "c.yml:2: devvm.absent_lookback: 1m is forgotten"),
         ("devvm: {job: ''}\n", "c.yml:1: devvm.job: the name of a scrape job can't be empty"),
+        (
+            "mounts:\n  lost_for: 2m\n",
+            "c.yml:2: mounts.lost_for: must be longer than mounts.hung_over (2m), as what hangs is no lost mount",
+        ),
         ("boots:\n  recent: 0s\n", "c.yml:2: boots.recent: can't be 0s"),
         ("boots: {crash_loop_short: 0}\n", "c.yml:1: boots.crash_loop_short: 0 is not greater"),
         ("kernel_log:\n  said_within: 10s\n", "c.yml:2: kernel_log.said_within: 10s holds fewer"),
