@@ -20,6 +20,8 @@ const READY: &str = "FLATLINE-LAB-READY";
 const FAILED: &str = "FLATLINE-LAB-FAILED";
 /// How long QEMU's own monitor may take to answer.
 const MONITOR_PATIENCE: Duration = Duration::from_secs(20);
+/// How long QEMU may take to end after it has closed its sockets.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +228,11 @@ impl GuestBuilder {
                 reason: format!("{what}: not within {:?}", self.boot_deadline),
                 console: qemu.log().tail(30),
             },
-            other => Error::Boot { reason: other.to_string(), console: String::new() },
+            other => {
+                // A QEMU that gives up closes its sockets first: what it says on the way out is the reason.
+                let last = crate::wait_for("its end", LAST_WORDS, || Ok(qemu.failure())).unwrap_or(other);
+                Error::Boot { reason: last.to_string(), console: qemu.log().tail(30) }
+            }
         })?;
         Ok(Guest { qemu, agent, forwarded, kernel, qmp_socket, boot_time: start.elapsed(), directory })
     }
