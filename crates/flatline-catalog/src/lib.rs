@@ -16,6 +16,7 @@ pub mod kernel_log;
 pub mod memcg;
 pub mod netconsole;
 pub mod pressure;
+pub mod probes;
 pub mod tasks;
 pub mod vm;
 pub mod watchdog;
@@ -35,6 +36,7 @@ pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("journal", journal::FAMILIES),
     ("netconsole", netconsole::FAMILIES),
     ("boots", boots::FAMILIES),
+    ("probes", probes::FAMILIES),
     ("exporter", exporter::FAMILIES),
 ];
 

@@ -21,6 +21,7 @@ pub mod kernel_ring;
 pub mod memcg;
 pub mod meminfo;
 pub mod pressure;
+pub mod probes;
 pub mod psi;
 pub mod read;
 #[cfg(feature = "synthetic")]

@@ -8,6 +8,7 @@ mod kernel_log;
 mod memcg;
 mod netconsole;
 mod pressure;
+pub(crate) mod probes;
 mod tasks;
 mod vm;
 mod watchdog;
@@ -24,6 +25,7 @@ pub const ALL: &[&Descriptor] = &[
     &memcg::COLLECTOR,
     &netconsole::COLLECTOR,
     &pressure::COLLECTOR,
+    &probes::COLLECTOR,
     &tasks::COLLECTOR,
     &vm::COLLECTOR,
     &watchdog::COLLECTOR,

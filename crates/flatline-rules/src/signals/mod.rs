@@ -11,6 +11,7 @@ mod kernel_log;
 mod memcg;
 mod netconsole;
 mod pressure;
+mod probes;
 pub mod targets;
 mod tasks;
 mod told;
@@ -39,5 +40,6 @@ pub fn all(config: &Config) -> Vec<Signal> {
         journal::signal(config),
         netconsole::signal(config),
         crash_capture::signal(config),
+        probes::signal(config),
     ]
 }
