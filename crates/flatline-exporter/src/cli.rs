@@ -77,7 +77,7 @@ pub enum Error {
 pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Settings, Error> {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let matches = command().try_get_matches_from(&arguments)?;
-    for name in FILE_ONLY.iter().filter(|name| set_elsewhere(&matches, name)) {
+    if let Some(name) = FILE_ONLY.iter().find(|name| set_elsewhere(&matches, name)) {
         let reason = "is set in the file given with --config.file only";
         return Err(command().error(ErrorKind::ArgumentConflict, format!("{name}: {reason}")).into());
     }

@@ -148,9 +148,9 @@ impl From<reqwest::Error> for Trouble {
         let error = error.without_url();
         let failure = if error.is_redirect() {
             Failure::Redirect
-        } else if caused_by(&error, |cause| cause.is::<LookupError>()) {
+        } else if caused_by(&error, <dyn Error>::is::<LookupError>) {
             Failure::Lookup
-        } else if caused_by(&error, |cause| cause.is::<rustls::Error>()) || hung_up(&error) {
+        } else if caused_by(&error, <dyn Error>::is::<rustls::Error>) || hung_up(&error) {
             Failure::Tls
         } else if error.is_connect() {
             Failure::Connect
