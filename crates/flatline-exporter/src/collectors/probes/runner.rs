@@ -26,7 +26,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// ... and after so long without, its numbers are not served any more.
 const DEAD_AFTER: Duration = Duration::from_secs(60);
 const START_ANEW_AFTER: Duration = Duration::from_secs(10);
-/// A target that comes and goes is logged so often.
+/// A target that comes and goes is logged so often, for each reason.
 const LOG_EVERY: Duration = Duration::from_secs(600);
 const BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -176,23 +176,25 @@ fn note(board: &Shared, index: usize, answer: Answer, took: Duration, expiry: Op
 #[derive(Debug, Default)]
 struct Log {
     said: Option<Failure>,
-    at: Option<Instant>,
+    /// When each reason was last said.
+    at: [Option<Instant>; Failure::ALL.len()],
 }
 
 impl Log {
     fn tell(&mut self, probe: &str, trouble: Option<Trouble>) {
-        let now = trouble.as_ref().map(|trouble| trouble.failure);
-        if now == self.said || self.at.is_some_and(|at| at.elapsed() < LOG_EVERY) {
-            return;
-        }
-        match trouble {
-            Some(Trouble { failure, detail }) => {
-                self.at = Some(Instant::now());
-                tracing::warn!(probe, reason = failure.label(), error = detail, "probe fails");
+        let Some(Trouble { failure, detail }) = trouble else {
+            if self.said.take().is_some() {
+                tracing::info!(probe, "probe succeeds again");
             }
-            None => tracing::info!(probe, "probe succeeds again"),
+            return;
+        };
+        let at = Failure::ALL.iter().zip(&mut self.at).find(|(known, _)| **known == failure).map(|(_, at)| at);
+        let due = |at: &&mut Option<Instant>| at.is_none_or(|at| at.elapsed() >= LOG_EVERY);
+        if let Some(at) = at.filter(|_| self.said != Some(failure)).filter(due) {
+            *at = Some(Instant::now());
+            self.said = Some(failure);
+            tracing::warn!(probe, reason = failure.label(), error = detail, "probe fails");
         }
-        self.said = now;
     }
 }
 
