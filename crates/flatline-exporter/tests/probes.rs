@@ -239,6 +239,18 @@ fn a_certificate_is_told_whether_it_is_trusted_or_not() {
 }
 
 #[test]
+fn the_certificates_that_the_host_trusts_are_trusted() {
+    let authority = Authority::new();
+    let trusted = authority.file();
+    let server = authority.server("127.0.0.1", 2040);
+    let file = config(&probe("page", &format!("https://{server}/"), &["body: ok"]));
+    let mut exporter = command(env!("CARGO_BIN_EXE_flatline-exporter"));
+    exporter.env("SSL_CERT_FILE", trusted.path()).env_remove("SSL_CERT_DIR");
+    let exporter = Exporter::start_as(exporter, 1, &flags(file.path()));
+    exporter.scrape_until("it answers", |samples| samples.get(&of("success", "page")) == Some(1.0));
+}
+
+#[test]
 fn a_proxy_of_the_environment_is_not_asked() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);

@@ -202,3 +202,23 @@ impl Log {
 fn random() -> f64 {
     RandomState::new().hash_one(()) as f64 / u64::MAX as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Board, DEAD_AFTER, Runner, Seen};
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn what_a_dead_thread_saw_is_not_served() {
+        let board = Arc::new(Mutex::new(Board { alive: Instant::now(), seen: vec![Seen::default()] }));
+        let runner = Runner { board: Arc::clone(&board), _stop: tokio::sync::oneshot::channel().0 };
+        let mut seen = Vec::new();
+        runner.copy(&mut seen).expect("it lives");
+        assert_eq!(seen.len(), 1);
+        let long_ago =
+            Instant::now().checked_sub(DEAD_AFTER + Duration::from_secs(1)).expect("the host is up for long");
+        board.lock().expect("lock").alive = long_ago;
+        assert!(runner.copy(&mut seen).is_err_and(|error| error.to_string().contains("does not run any more")));
+    }
+}
