@@ -7,7 +7,7 @@ fn target(text: &str) -> Target {
 }
 
 fn refused(text: &str) -> String {
-    text.parse::<Target>().map(|target| panic!("{target:?}")).unwrap_or_else(|error| error.to_string())
+    text.parse::<Target>().map_or_else(|error| error.to_string(), |target| panic!("{target:?}"))
 }
 
 #[test]
