@@ -18,6 +18,7 @@ pub mod memcg;
 pub mod mounts;
 pub mod netconsole;
 pub mod pressure;
+pub mod probes;
 pub mod tasks;
 pub mod vm;
 pub mod watchdog;
@@ -39,6 +40,7 @@ pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("journal", journal::FAMILIES),
     ("netconsole", netconsole::FAMILIES),
     ("boots", boots::FAMILIES),
+    ("probes", probes::FAMILIES),
     ("exporter", exporter::FAMILIES),
 ];
 

@@ -11,6 +11,7 @@ use crate::flags::{path, switch, switch_owned, value};
 use crate::http::listen::ListenAddress;
 use crate::{collectors, logging, version};
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use flatline_sources::Roots;
@@ -76,6 +77,10 @@ pub enum Error {
 pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Settings, Error> {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let matches = command().try_get_matches_from(&arguments)?;
+    if let Some(name) = FILE_ONLY.iter().find(|name| set_elsewhere(&matches, name)) {
+        let reason = "is set in the file given with --config.file only";
+        return Err(command().error(ErrorKind::ArgumentConflict, format!("{name}: {reason}")).into());
+    }
     let Some(path) = matches.get_one::<PathBuf>("config.file") else {
         return Ok(settings(matches));
     };
@@ -85,6 +90,9 @@ pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result
     let all = program.iter().cloned().chain(from_file).chain(rest.iter().cloned());
     Ok(settings(command().try_get_matches_from(all)?))
 }
+
+/// Whom this host connects to stands in one file, and nothing that is inherited or typed adds to it.
+const FILE_ONLY: &[&str] = &[collectors::probes::TARGETS];
 
 /// The flags a configuration file stands for, less those set elsewhere, each tried for itself so that an
 /// error can name its line.
@@ -98,8 +106,12 @@ fn from_file(path: &Path, matches: &ArgMatches) -> Result<Vec<OsString>, ConfigE
     let mut flags = Vec::new();
     for setting in config_file::read(path, &names)? {
         let arguments = as_arguments(&command, &setting).map_err(|reason| setting.error(path, &reason))?;
-        let trial = std::iter::once("flatline-exporter".to_owned()).chain(arguments.iter().cloned());
-        command.clone().try_get_matches_from(trial).map_err(|error| setting.error(path, &first_line(&error)))?;
+        // Each value for itself: the error can name its line.
+        for (index, argument) in arguments.iter().enumerate() {
+            let trial = ["flatline-exporter", argument.as_str()];
+            let refused = |error| setting.value_error(path, index, &first_line(&error));
+            command.clone().try_get_matches_from(trial).map_err(refused)?;
+        }
         if !set_elsewhere(matches, &setting.name) {
             flags.extend(arguments.into_iter().map(OsString::from));
         }

@@ -10,7 +10,8 @@
 //! log.level: debug         # the dotted form works too
 //! ```
 //!
-//! A setting that takes `name=value` pairs may be written as a mapping.
+//! A setting that takes `name=value` pairs may be written as a mapping. Where a value is a mapping itself, it reaches the
+//! flag as a JSON object of texts: `{a: {url: http://x, interval: 1m}}` is `a={"interval":"1m","url":"http://x"}`.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
@@ -51,6 +52,8 @@ pub struct Setting {
     /// One value, or several for a list.
     pub values: Vec<String>,
     line: u64,
+    /// The lines of the values, where they are known to differ from the setting's.
+    value_lines: Vec<u64>,
 }
 
 impl Setting {
@@ -58,6 +61,13 @@ impl Setting {
     #[must_use]
     pub fn error(&self, path: &Path, reason: &str) -> ConfigError {
         ConfigError::Invalid { path: path.to_owned(), line: self.line, reason: format!("{}: {reason}", self.name) }
+    }
+
+    /// An error about one of its values.
+    #[must_use]
+    pub fn value_error(&self, path: &Path, index: usize, reason: &str) -> ConfigError {
+        let line = self.value_lines.get(index).copied().unwrap_or(self.line);
+        ConfigError::Invalid { path: path.to_owned(), line, reason: format!("{}: {reason}", self.name) }
     }
 }
 
@@ -102,8 +112,12 @@ fn flatten(
     for (key, node) in entries {
         let line = key.referenced.line();
         let name = join(prefix, &key.value);
+        let mut value_lines = Vec::new();
         let values = match node.value {
-            Node::Mapping(entries) if is_leaf(&name, names) && !is_switch(&entries) => pairs(&name, entries)?,
+            Node::Mapping(entries) if is_leaf(&name, names) && !is_switch(&entries) => {
+                value_lines = entries.iter().map(|(key, _)| key.referenced.line()).collect();
+                pairs(&name, entries)?
+            }
             Node::Mapping(entries) => {
                 known_section(&name, names).map_err(|reason| (line, reason))?;
                 flatten(&name, entries, names, settings)?;
@@ -122,7 +136,7 @@ fn flatten(
         if settings.iter().any(|setting| setting.name == name) {
             return Err((line, format!("{name}: set twice")));
         }
-        settings.push(Setting { name, values, line });
+        settings.push(Setting { name, values, line, value_lines });
     }
     Ok(())
 }
@@ -142,13 +156,29 @@ fn is_switch(entries: &[(Spanned<String>, Spanned<Node>)]) -> bool {
     entries.iter().all(|(key, _)| key.value == "enabled")
 }
 
-/// A mapping as the value of a setting: `{a: 1}` is `a=1`.
+/// A mapping as the value of a setting: `{a: 1}` is `a=1`, and `{a: {b: 1}}` is `a={"b":"1"}`.
 fn pairs(name: &str, entries: Vec<(Spanned<String>, Spanned<Node>)>) -> Result<Vec<String>, (u64, String)> {
     let pair = |(key, node): (Spanned<String>, Spanned<Node>)| match node.value {
         Node::Scalar(value) => Ok(format!("{}={value}", key.value)),
+        Node::Mapping(entries) => Ok(format!("{}={}", key.value, object(&format!("{name}.{}", key.value), entries)?)),
         _ => Err((key.referenced.line(), format!("{name}.{}: must be a single value", key.value))),
     };
     entries.into_iter().map(pair).collect()
+}
+
+/// A mapping of single values as a JSON object of texts.
+fn object(name: &str, entries: Vec<(Spanned<String>, Spanned<Node>)>) -> Result<String, (u64, String)> {
+    let mut object = serde_json::Map::new();
+    for (key, node) in entries {
+        let line = key.referenced.line();
+        let Node::Scalar(value) = node.value else {
+            return Err((line, format!("{name}.{}: must be a single value", key.value)));
+        };
+        if object.insert(key.value.clone(), value.into()).is_some() {
+            return Err((line, format!("{name}.{}: set twice", key.value)));
+        }
+    }
+    Ok(serde_json::Value::Object(object).to_string())
 }
 
 fn known_section(name: &str, names: &[&str]) -> Result<(), String> {
@@ -297,6 +327,21 @@ mod tests {
         let (line, reason) = refused("collector.vm.sockets:\n  a: [1, 2]\n");
         assert_eq!(line, 2);
         assert!(reason.contains("collector.vm.sockets.a"), "{reason}");
+    }
+
+    #[test]
+    fn a_mapping_in_a_mapping_is_an_object_of_texts() {
+        let text =
+            "collector.vm.sockets:\n  a:\n    url: 'http://x'\n    status: 200\n    body: 'say \"ok\"'\n  b: /run/b\n";
+        let values =
+            vec![r#"a={"body":"say \"ok\"","status":"200","url":"http://x"}"#.to_owned(), "b=/run/b".to_owned()];
+        assert_eq!(flat(text), vec![("collector.vm.sockets".to_owned(), values)]);
+        let settings = parse(text, NAMES).expect("valid");
+        let line = |index| settings[0].value_error(std::path::Path::new("f"), index, "wrong").to_string();
+        assert_eq!([line(0), line(1)], ["f:2: collector.vm.sockets: wrong", "f:6: collector.vm.sockets: wrong"]);
+        let (line, reason) = refused("collector.vm.sockets:\n  a:\n    b: {c: d}\n");
+        assert_eq!((line, reason.as_str()), (3, "collector.vm.sockets.a.b: must be a single value"));
+        assert_eq!(refused("collector.vm.sockets:\n  a:\n    b: 1\n    b: 2\n").0, 4);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The exposition itself, of a host that has everything there is to watch.
 
 mod common;
+mod servers;
 
 use common::{Exporter, command, copy_tree, fixtures, plant_fifo, request};
 use flatline_catalog::{Family, Kind};
 use flatline_qmp::synthetic::{Disk, Machine, Monitors};
+use servers::Authority;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::UdpSocket;
@@ -45,6 +47,12 @@ impl Host {
         let throttled = Disk { bps: 1_000_000, ..Disk::scsi(0) };
         let machine = Machine { disks: vec![throttled], ..Machine::default() };
         monitors.add(&at("run/qemu-server/100.qmp"), machine).expect("socket");
+        let authority = Authority::new();
+        let page = authority.server("127.0.0.1", 2040);
+        std::fs::copy(authority.file().path(), at("ca.pem")).expect("copy");
+        let probe =
+            format!("{{url: 'https://{page}/', body: '(ok)', interval: 1s, ca-file: {}}}", at("ca.pem").display());
+        std::fs::write(at("flatline.yml"), format!("collector.probes.targets:\n  page: {probe}\n")).expect("write");
         Self { directory, ring, _monitors: monitors }
     }
 
@@ -72,6 +80,7 @@ impl Host {
             "--scrape.deadline=20s",
         ];
         let paths = [
+            at("config.file", "flatline.yml"),
             at("path.rootfs", ""),
             at("path.procfs", "proc"),
             at("path.sysfs", "sys"),
@@ -103,6 +112,7 @@ impl Host {
                 "vm_disk_written_bytes",
                 "mount_last_answer",
                 "drive_smart_healthy",
+                "probe_capture",
             ]
             .iter()
             .all(|metric| samples.any(&format!("flatline_{metric}")))

@@ -63,6 +63,7 @@ pub struct Config {
     pub journal: Journal,
     pub netconsole: Netconsole,
     pub crash_capture: CrashCapture,
+    pub probes: Probes,
 }
 
 /// What can be changed about one alert.
@@ -218,6 +219,15 @@ pub struct CrashCapture {
     pub empty_for: Span,
 }
 
+/// What is asked over the network.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Probes {
+    pub failing_for: Span,
+    pub certificate_within: Span,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -240,6 +250,7 @@ impl Default for Config {
             journal: Journal::default(),
             netconsole: Netconsole::default(),
             crash_capture: CrashCapture::default(),
+            probes: Probes::default(),
         }
     }
 }
@@ -366,6 +377,12 @@ impl Default for CrashCapture {
             empty_within: Span::hours(24),
             empty_for: Span::minutes(1),
         }
+    }
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self { failing_for: Span::minutes(3), certificate_within: Span::hours(24 * 14) }
     }
 }
 
@@ -532,6 +549,7 @@ impl Config {
             .or_else(|| window("crash_capture.was_armed_within", crash_capture.was_armed_within))
             .or_else(|| window("crash_capture.stale_after", crash_capture.stale_after))
             .or_else(|| window("crash_capture.empty_within", crash_capture.empty_within))
+            .or_else(|| window("probes.certificate_within", self.probes.certificate_within))
     }
 
     fn bad_alert(&self, name: &str) -> Option<(String, String)> {

@@ -23,6 +23,7 @@ pub mod memcg;
 pub mod meminfo;
 pub mod mounts;
 pub mod pressure;
+pub mod probes;
 pub mod psi;
 pub mod read;
 #[cfg(feature = "synthetic")]

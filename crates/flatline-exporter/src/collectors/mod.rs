@@ -10,6 +10,7 @@ mod memcg;
 mod mounts;
 mod netconsole;
 mod pressure;
+pub(crate) mod probes;
 mod tasks;
 mod vm;
 mod watchdog;
@@ -28,6 +29,7 @@ pub const ALL: &[&Descriptor] = &[
     &mounts::COLLECTOR,
     &netconsole::COLLECTOR,
     &pressure::COLLECTOR,
+    &probes::COLLECTOR,
     &tasks::COLLECTOR,
     &vm::COLLECTOR,
     &watchdog::COLLECTOR,

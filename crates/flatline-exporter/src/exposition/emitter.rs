@@ -88,6 +88,19 @@ impl Samples<'_, '_> {
         self.open()?.encode_histogram::<NoLabelSet>(histogram.sum, histogram.count(), &buckets, None)
     }
 
+    /// Writes a histogram with labels; `values` as for [`Samples::push`].
+    ///
+    /// # Errors
+    /// Only what the output returns.
+    pub fn push_histogram_of(&mut self, values: &[&str], histogram: &Histogram) -> fmt::Result {
+        debug_assert_eq!(self.family.kind, Kind::Histogram, "{}", self.family.name);
+        debug_assert_eq!(values.len(), self.family.labels.len(), "{}: label count", self.family.name);
+        let labels = Labels { labels: self.family.labels, values };
+        let buckets: Vec<(f64, u64)> = histogram.buckets().collect();
+        let mut encoder = self.open()?.encode_family(&labels)?;
+        encoder.encode_histogram::<NoLabelSet>(histogram.sum, histogram.count(), &buckets, None)
+    }
+
     /// Writes a sample if there is a value: what could not be read is absent, not 0.
     ///
     /// # Errors

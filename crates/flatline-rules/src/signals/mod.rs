@@ -13,6 +13,7 @@ mod memcg;
 mod mounts;
 mod netconsole;
 mod pressure;
+mod probes;
 pub mod targets;
 mod tasks;
 mod told;
@@ -43,5 +44,6 @@ pub fn all(config: &Config) -> Vec<Signal> {
         netconsole::signal(config),
         crash_capture::signal(config),
         drives::signal(config),
+        probes::signal(config),
     ]
 }

@@ -1,0 +1,25 @@
+use super::lookup::{Lookup, LookupError};
+use super::{MAX_PROBES, Target, check};
+
+fn targets(count: usize) -> Vec<Target> {
+    (0..count).map(|number| format!("t{number}=tcp://127.0.0.1:1").parse().expect("a target")).collect()
+}
+
+#[test]
+fn names_are_single_and_few() {
+    assert!(check(&targets(MAX_PROBES)).is_ok());
+    assert!(check(&targets(MAX_PROBES + 1)).is_err_and(|reason| reason.contains("more than 64")));
+    let twice = [targets(1), targets(2)].concat();
+    assert!(check(&twice).is_err_and(|reason| reason.contains("t0 is there twice")));
+}
+
+/// One in flight per probe: the second is refused while the first has not returned, and served afterwards.
+#[tokio::test]
+async fn a_lookup_waits_for_no_other() {
+    let lookup = Lookup::default();
+    let name = || "127.0.0.1".to_owned();
+    let (first, second) = tokio::join!(lookup.addresses(name(), 1), lookup.addresses(name(), 1));
+    assert_eq!(first.expect("an address").len(), 1);
+    assert!(matches!(second, Err(LookupError::Busy)), "{second:?}");
+    assert!(lookup.addresses(name(), 1).await.is_ok());
+}
