@@ -16,6 +16,7 @@ mod roots;
 pub mod boot_status;
 pub mod crash_capture;
 pub mod flat_keyed;
+pub mod gpu;
 pub mod kernel_faults;
 pub mod kernel_ring;
 pub mod memcg;
