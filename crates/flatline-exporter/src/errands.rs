@@ -38,6 +38,11 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Send + 'static> Errands<K, V> {
         self.out.len()
     }
 
+    /// Whether this one has not come back.
+    pub(crate) fn is_out(&self, key: &K) -> bool {
+        self.out.contains_key(key)
+    }
+
     /// Sends those of `wanted` that are not out already and returns what has come back, from this call or earlier
     /// ones. Waits for the new ones, no longer than `patience`; who is later comes back with a later call.
     pub(crate) fn run<F: FnOnce() -> V + Send + 'static>(
@@ -120,6 +125,7 @@ mod tests {
         };
         assert!(errands.run([("stuck", hang)], Duration::from_millis(10)).is_empty());
         assert_eq!(errands.out(), 1);
+        assert!(errands.is_out(&"stuck") && !errands.is_out(&"other"));
         // The second reader of the same resource would return at once; it must not even start.
         assert!(errands.run([("stuck", || 2)], Duration::from_millis(10)).is_empty());
         assert_eq!(errands.run([("other", || 3)], PATIENCE), [("other", 3)]);

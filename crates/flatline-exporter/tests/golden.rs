@@ -42,6 +42,13 @@ fn a_host_after_an_oops_with_evidence_of_earlier_crashes() {
 }
 
 #[test]
+fn hosts_with_gpus_of_every_kind() {
+    for name in ["r9700", "mi300x", "strix-halo", "arc-b580", "i915-amdgpu"] {
+        golden_with(&format!("gpu/{name}"), "gpu", &["--collector.gpu.patience=10s"]);
+    }
+}
+
+#[test]
 fn a_host_with_cgroup_v1_says_what_v1_has_and_no_more() {
     golden("v1-host", "memcg");
 }

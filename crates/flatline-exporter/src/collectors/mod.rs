@@ -2,6 +2,7 @@
 
 mod boots;
 mod crash_capture;
+mod gpu;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
@@ -18,6 +19,7 @@ use crate::collector::Descriptor;
 pub const ALL: &[&Descriptor] = &[
     &boots::COLLECTOR,
     &crash_capture::COLLECTOR,
+    &gpu::COLLECTOR,
     &journal::COLLECTOR,
     &kernel_faults::COLLECTOR,
     &kernel_log::COLLECTOR,

@@ -5,6 +5,7 @@ mod collectors;
 mod crash_capture;
 mod devvm;
 mod exporter;
+mod gpu;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
@@ -33,6 +34,7 @@ pub fn all(config: &Config) -> Vec<Signal> {
         vm::writes(config),
         watchdog::signal(config),
         tasks::signal(config),
+        gpu::signal(config),
         boots::signal(config),
         kernel_log::signal(config),
         kernel_faults::signal(),

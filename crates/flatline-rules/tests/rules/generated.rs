@@ -41,6 +41,7 @@ vm:
   throttle_window: 2m
 watchdog: {not_armed_for: 5s, unowned_for: 2s, expected_owners: {'hemma:.*': wd_keepalive}}
 tasks: {stuck_over: 10s}
+gpu: {missing_for: 5s, stuck_over: 10s, ppt_watts: 300, hot_for: 5s}
 boots: {recent: 30s, crash_loop_window: 2m, heartbeat_stalled_over: 5s}
 kernel_log: {said_within: 32s}
 journal: {said_within: 30s, not_followed_for: 5s}
@@ -57,7 +58,7 @@ crash_capture:
 
 /// The defaults, and what has none.
 fn complete() -> Config {
-    Config::parse("c.yml", "watchdog: {expected_owners: {'hemma:.*': wd_keepalive}}").unwrap()
+    Config::parse("c.yml", "{watchdog: {expected_owners: {'hemma:.*': wd_keepalive}}, gpu: {ppt_watts: 300}}").unwrap()
 }
 
 /// Also those that are only there when they are configured.
@@ -268,6 +269,7 @@ fn what_can_not_work_is_refused_with_line_and_reason() {
         ("devvm: {flapping_changes: 4000}\n", "c.yml:1: devvm.flapping_changes: must be"),
         ("devvm:\n  absent_lookback: 1m\n", "c.yml:2: devvm.absent_lookback: 1m is forgotten"),
         ("devvm: {job: ''}\n", "c.yml:1: devvm.job: the name of a scrape job can't be empty"),
+        ("gpu:\n  edge_celsius: 0\n", "c.yml:2: gpu.edge_celsius: 0 is not greater"),
         ("boots:\n  recent: 0s\n", "c.yml:2: boots.recent: can't be 0s"),
         ("boots: {crash_loop_short: 0}\n", "c.yml:1: boots.crash_loop_short: 0 is not greater"),
         ("kernel_log:\n  said_within: 10s\n", "c.yml:2: kernel_log.said_within: 10s holds fewer"),
