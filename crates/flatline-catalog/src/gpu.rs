@@ -22,16 +22,18 @@ pub const FIRMWARE: Label = Label::new("firmware", "one VBIOS version per card; 
 /// The version of a firmware.
 pub const VERSION: Label = Label::new("version", "one per firmware");
 /// Where a temperature is taken.
-pub const SENSOR: Label =
-    Label::new("sensor", "edge, junction, memory, package, or as the driver calls it; at most 64 per card");
+pub const SENSOR: Label = Label::new(
+    "sensor",
+    "edge, junction, memory, package, gpu (NVIDIA), or as the driver calls it; at most 64 per card",
+);
 /// Which limit.
 pub const LIMIT: Label = Label::new("limit", "temperature: critical, emergency; power: cap, max, crit, rated_max");
 /// What uses energy.
 pub const DOMAIN: Label = Label::new("domain", "card, package, gtN; at most 64 per card");
 /// Which clock.
-pub const CLOCK: Label = Label::new("clock", "graphics, memory, gtN; at most 64 per card");
+pub const CLOCK: Label = Label::new("clock", "graphics, memory, sm, video, gtN; at most 64 per card");
 /// Which part of the chip works.
-pub const ENGINE: Label = Label::new("engine", "graphics, memory, video");
+pub const ENGINE: Label = Label::new("engine", "graphics, memory, video, encoder, decoder");
 /// Which fan.
 pub const FAN: Label = Label::new("fan", "fanN; at most 64 per card");
 /// What the kernel's power management says.
@@ -42,8 +44,12 @@ pub const REASON: Label = Label::new(
     "reason",
     "throttling: as the driver calls it (pl1, thermal ...), at most 64 per card; files: busy, no_data, io_error, timeout, refused, permission, vanished, invalid, other",
 );
+/// Whether NVIDIA's library tells anything.
+pub const NVML: Label = Label::new("state", "on, off, failed");
+/// Why it does not.
+pub const NVML_REASON: Label = Label::new("reason", "one at a time: what is missing or what the library said");
 /// Which block of the chip found an error.
-pub const BLOCK: Label = Label::new("block", "umc, gfx, sdma ...; at most 64 per card");
+pub const BLOCK: Label = Label::new("block", "umc, gfx, sdma ...; all for NVIDIA; at most 64 per card");
 /// How bad an error is.
 pub const KIND: Label = Label::new("kind", "uncorrectable, correctable, deferred");
 /// Which processor.
@@ -59,7 +65,7 @@ pub static INFO: Family = Family::info(
 pub static FIRMWARE_INFO: Family = Family::info(
     "flatline_gpu_firmware_info",
     &[GPU, FIRMWARE, VERSION],
-    "A firmware that the driver has loaded into the GPU, and its version (amdgpu).",
+    "A firmware that the driver has loaded into the GPU, and its version (amdgpu; gsp for NVIDIA).",
 );
 /// Whether it is there.
 pub static PRESENT: Family = Family::gauge(
@@ -89,12 +95,19 @@ pub static POWER_STATE: Family = Family::gauge(
     &[GPU, STATE],
     "1 for the state the kernel's runtime power management gives. A GPU that is not active is left asleep, so that its sensors are absent.",
 );
+/// NVIDIA's library.
+pub static NVML_STATE: Family = Family::gauge(
+    "flatline_gpu_nvml_state",
+    Unit::None,
+    &[NVML, NVML_REASON],
+    "1 for whether NVIDIA's library (NVML) tells of its GPUs. off: there is no NVIDIA driver, or a GPU that sleeps would be woken; nothing is wrong. failed: they can't be read, and the reason says why. Absent while none of them answers.",
+);
 /// Files that did not answer.
 pub static UNREADABLE_FILES: Family = Family::gauge(
     "flatline_gpu_unreadable_files",
     Unit::None,
     &[GPU, REASON],
-    "Files of an awake GPU that are there and did not answer at the last look. busy: the driver is resetting the GPU or working on it. Their values are absent.",
+    "Files of an awake GPU that are there and did not answer at the last look; for NVIDIA, questions to its library. busy: the driver is resetting the GPU or working on it. Their values are absent.",
 );
 /// Temperatures.
 pub static TEMPERATURE: Family = Family::gauge(
@@ -122,14 +135,14 @@ pub static POWER_LIMIT: Family = Family::gauge(
     "flatline_gpu_power_limit_watts",
     Unit::None,
     &[GPU, LIMIT],
-    "Power the GPU may take. amdgpu: cap is the limit in force. Intel: max is the sustained limit (PL1), cap that of short bursts (PL2). Absent when there is no limit.",
+    "Power the GPU may take. amdgpu and NVIDIA: cap is the limit in force. Intel: max is the sustained limit (PL1), cap that of short bursts (PL2). Absent when there is no limit.",
 );
 /// Energy.
 pub static ENERGY: Family = Family::counter(
     "flatline_gpu_energy_joules_total",
     Unit::None,
     &[GPU, DOMAIN],
-    "Energy the GPU has used since its driver was loaded (Intel); the rate is its power in watts.",
+    "Energy the GPU has used since its driver was loaded (Intel, NVIDIA); the rate is its power in watts.",
 );
 /// Clocks.
 pub static CLOCK_HERTZ: Family = Family::gauge(
@@ -174,14 +187,14 @@ pub static THROTTLE_REASONS: Family = Family::gauge(
     "flatline_gpu_throttle_reasons",
     Unit::None,
     &[GPU, REASON],
-    "1 for each reason that holds the GPU's clock down now (Intel): pl1, pl2, pl4 are limits of power, thermal and vr_thermalert of heat.",
+    "1 for each reason that holds the GPU's clock down now. Intel: pl1, pl2, pl4 are limits of power, thermal and vr_thermalert of heat. NVIDIA: sw_power_cap is its limit of power, hw_slowdown, hw_thermal_slowdown and hw_power_brake_slowdown are serious, gpu_idle is rest.",
 );
 /// Memory errors.
 pub static ECC_ERRORS: Family = Family::counter(
     "flatline_gpu_ecc_errors_total",
     Unit::None,
     &[GPU, BLOCK, KIND],
-    "Errors the GPU found in its own memories since its driver was loaded (amdgpu, where the card has ECC). umc is the card's memory.",
+    "Errors the GPU found in its own memories since its driver was loaded (amdgpu and NVIDIA, where the card has ECC). umc is the card's memory.",
 );
 /// The link's speed.
 pub static LINK_SPEED: Family = Family::gauge(
@@ -226,6 +239,7 @@ pub const FAMILIES: &[&Family] = &[
     &PRESENT,
     &EXPECTED,
     &STUCK_SECONDS,
+    &NVML_STATE,
     &POWER_STATE,
     &UNREADABLE_FILES,
     &TEMPERATURE,

@@ -19,6 +19,7 @@ const STACK_BYTES: usize = 128 * 1024;
 #[derive(Debug)]
 pub(crate) struct Errands<K, V> {
     name: &'static str,
+    stack_bytes: usize,
     /// Which are out, and since which call of [`Errands::run`].
     out: HashMap<K, u64>,
     calls: u64,
@@ -29,8 +30,13 @@ pub(crate) struct Errands<K, V> {
 impl<K: Clone + Eq + Hash + Send + 'static, V: Send + 'static> Errands<K, V> {
     /// `name` is the threads' name, at most 15 bytes.
     pub(crate) fn new(name: &'static str) -> Self {
+        Self::with_stack(name, STACK_BYTES)
+    }
+
+    /// [`Errands::new`] for those that call code of others.
+    pub(crate) fn with_stack(name: &'static str, stack_bytes: usize) -> Self {
         let (send, returned) = channel();
-        Self { name, out: HashMap::new(), calls: 0, send, returned }
+        Self { name, stack_bytes, out: HashMap::new(), calls: 0, send, returned }
     }
 
     /// How many have not come back.
@@ -86,7 +92,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Send + 'static> Errands<K, V> {
             let _ = send.send((sent, read()));
         };
         // A host that refuses a thread gets another chance with the next call.
-        if thread::Builder::new().name(self.name.to_owned()).stack_size(STACK_BYTES).spawn(errand).is_ok() {
+        if thread::Builder::new().name(self.name.to_owned()).stack_size(self.stack_bytes).spawn(errand).is_ok() {
             self.out.insert(key, self.calls);
         }
     }

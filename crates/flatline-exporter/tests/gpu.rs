@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Exporter, copy_tree, fixtures, plant_fifo};
+use common::{Exporter, copy_tree, fake_nvml, fixtures, plant_fifo};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -23,6 +23,7 @@ fn exporter(host: &Path, flags: &[&str]) -> Exporter {
     let fixed = [
         "--collector.disable-defaults".to_owned(),
         "--collector.gpu".to_owned(),
+        at("path.rootfs", ""),
         at("path.procfs", "proc"),
         at("path.sysfs", "sys"),
         at("state.directory", "state"),
@@ -147,4 +148,119 @@ fn cards_and_sensors_may_be_renumbered() {
     std::fs::rename(drm.join("card1"), drm.join("card7")).expect("renamed");
     assert_eq!(series(&exporter(host.path(), &flags)), before);
     assert!(before.len() > 50, "{before:?}");
+}
+
+const H200: &str = "0000:18:00.0";
+const GEFORCE: &str = "0000:41:00.0";
+
+/// A host with an R9700 and two cards of NVIDIA, and a library that tells of them.
+struct NvidiaHost {
+    directory: TempDir,
+}
+
+impl NvidiaHost {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("directory");
+        for tree in ["r9700", "nvidia"] {
+            copy_tree(&fixtures().join("gpu").join(tree), directory.path());
+        }
+        fake_nvml(directory.path());
+        Self { directory }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn exporter(&self, flags: &[&str]) -> Exporter {
+        let library = format!("--collector.gpu.nvml-library={}", self.path().join("libnvidia-ml.so.1").display());
+        exporter(self.path(), &[&[library.as_str()], flags].concat())
+    }
+
+    fn power(&self, gpu: &str, file: &str, content: &str) {
+        std::fs::write(device(self.path(), gpu).join("power").join(file), content).expect("write");
+    }
+
+    /// How often a session was opened and closed.
+    fn sessions(&self) -> (usize, usize) {
+        let said = std::fs::read_to_string(self.path().join("sessions")).unwrap_or_default();
+        (said.matches("opened").count(), said.matches("closed").count())
+    }
+}
+
+const NVML_ON: &str = "flatline_gpu_nvml_state{state=\"on\"}";
+const NVML_SLEEPS: &str = "flatline_gpu_nvml_state{state=\"off\",reason=\"an NVIDIA GPU sleeps, and would be woken\"}";
+
+#[test]
+fn one_of_nvidia_that_hangs_leaves_the_others_alone() {
+    let host = NvidiaHost::new();
+    let spoiled = host.path().join(format!("hang-{H200}"));
+    std::fs::write(&spoiled, "").expect("write");
+    let exporter = host.exporter(&["--collector.gpu.patience=300ms"]);
+    let stuck = of("stuck_seconds", H200);
+    let samples = exporter.scrape_until("it hangs, and the others answer", |samples| {
+        samples.get(&stuck) > Some(1.0)
+            && samples.get(&temperature(GEFORCE, "gpu")) == Some(41.0)
+            && samples.get(&temperature(RADEON, "edge")) == Some(61.0)
+    });
+    assert_eq!(samples.get(&of("power_watts", H200)), None);
+    std::fs::remove_file(spoiled).expect("there");
+    exporter.scrape_until("it answers", |samples| {
+        samples.get(&stuck) == Some(0.0) && samples.get(&of("power_watts", H200)) == Some(612.345)
+    });
+}
+
+#[test]
+fn a_sleeping_one_of_nvidia_is_not_woken_for_another() {
+    let host = NvidiaHost::new();
+    let exporter = host.exporter(&["--collector.gpu.patience=10s", "--scrape.deadline=20s"]);
+    let awake = exporter.scrape();
+    assert_eq!((awake.get(&temperature(H200, "gpu")), awake.get(NVML_ON)), (Some(58.0), Some(1.0)));
+    exporter.scrape();
+    assert_eq!(host.sessions(), (1, 0), "one for both cards, and kept: the kernel lets them run");
+    host.power(GEFORCE, "runtime_status", "suspended\n");
+    for _ in 0..3 {
+        let samples = exporter.scrape();
+        assert_eq!(samples.get(NVML_SLEEPS), Some(1.0));
+        assert!(!samples.any(&format!("flatline_gpu_temperature_celsius{{gpu=\"{H200}\"")));
+        assert_eq!(samples.get(&of("present", H200)), Some(1.0));
+        assert_eq!(host.sessions(), (1, 1), "not even a session is open");
+    }
+    host.power(GEFORCE, "runtime_status", "active\n");
+    host.power(GEFORCE, "control", "auto\n");
+    assert_eq!(exporter.scrape().get(&temperature(GEFORCE, "gpu")), Some(41.0));
+    let (opened, closed) = host.sessions();
+    assert!(opened == closed && opened > 1, "it may fall asleep again: {opened} {closed}");
+}
+
+#[test]
+fn one_of_nvidia_that_fell_off_the_bus_is_missing() {
+    let host = NvidiaHost::new();
+    let exporter = host.exporter(&["--collector.gpu.patience=10s", "--scrape.deadline=20s"]);
+    assert_eq!(exporter.scrape().get(&of("present", H200)), Some(1.0));
+    std::fs::write(host.path().join(format!("lost-{H200}")), "").expect("write");
+    let samples = exporter.scrape();
+    assert_eq!((samples.get(&of("expected", H200)), samples.get(&of("present", H200))), (Some(1.0), Some(0.0)));
+    assert_eq!((samples.get(&of("present", GEFORCE)), samples.get(NVML_ON)), (Some(1.0), Some(1.0)));
+}
+
+#[test]
+fn what_nvidia_can_not_tell_is_said_and_mended() {
+    let host = NvidiaHost::new();
+    let spoiled = host.path().join("mismatch");
+    std::fs::write(&spoiled, "").expect("write");
+    let exporter = host.exporter(&["--collector.gpu.patience=10s", "--scrape.deadline=20s"]);
+    let failed = "flatline_gpu_nvml_state{state=\"failed\",reason=\"it does not fit the loaded driver";
+    for _ in 0..2 {
+        let samples = exporter.scrape();
+        assert!(samples.any(failed), "{samples:?}");
+        assert_eq!(samples.collector("success", "gpu"), Some(1.0));
+        assert_eq!(samples.get(&of("present", H200)), Some(1.0));
+        assert!(!samples.any(&format!("flatline_gpu_temperature_celsius{{gpu=\"{H200}\"")));
+    }
+    exporter.wait_for_log("does not fit the loaded driver");
+    assert_eq!(exporter.log().matches("does not fit the loaded driver").count(), 1);
+    std::fs::remove_file(spoiled).expect("there");
+    let samples = exporter.scrape();
+    assert!(!samples.any(failed) && samples.get(&temperature(H200, "memory")) == Some(61.0), "{samples:?}");
 }

@@ -17,8 +17,8 @@ const HOT: &str = "GpuTemperatureHigh";
 const POWER: &str = "GpuPowerHigh";
 const CPU_HOT: &str = "CpuTemperatureHigh";
 const HEMMA: &str = "hemma, January 2026: nine crashes in two days under GPU load";
-/// What one threshold is for: Intel tells of the package where AMD tells of the edge.
-const EDGE: &str = "edge|package";
+/// What one threshold is for: Intel tells of the package where AMD tells of the edge, NVIDIA of the die.
+const EDGE: &str = "edge|package|gpu";
 
 pub(super) fn signal(config: &Config) -> Signal {
     let always = [missing(config), stuck(config), hot(config), cpu_hot(config)];
@@ -110,7 +110,7 @@ fn hot(config: &Config) -> Alert {
         name: HOT,
         severity: Severity::Warning,
         expr: edge
-            .note("the chip's rim, or its package")
+            .note("the chip's rim, or its package, or NVIDIA's only one")
             .or(junction.note("its hottest point"))
             .or(memory.note("its memory")),
         hold: config.gpu.hot_for,

@@ -105,7 +105,7 @@ const fn is_card(class: u32, maker: Vendor) -> bool {
     }
 }
 
-fn bus(roots: &Roots) -> PathBuf {
+pub(super) fn bus(roots: &Roots) -> PathBuf {
     roots.sysfs.join("bus/pci/devices")
 }
 

@@ -157,9 +157,9 @@ impl Files {
         self.value(name, "text", |content| Some(super::parse::text(content))).filter(|text| !text.is_empty())
     }
 
-    /// The driver says that it can't answer now, in words instead of an error.
-    pub(super) fn is_busy(&mut self) {
-        self.unread.add(Reason::Busy);
+    /// A question that is no file, or whose answer is an excuse.
+    pub(super) fn unanswered(&mut self, reason: Reason) {
+        self.unread.add(reason);
     }
 
     /// The names in a directory, sorted; none when there is no such directory.

@@ -6,7 +6,7 @@ use super::parse::{
     duty, error_counts, flag, float, hex, is_address, link_speed, link_width, mega, micro, milli, percent, power_state,
     sensor,
 };
-use super::{Card, Facts, Link, Look, Named, Temperature, Values};
+use super::{Card, Facts, Link, Look, Named, Nvidia, NvmlState, Temperature, Values, nvml};
 use crate::Roots;
 use crate::value::number_file;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,22 @@ const MAX_NAMED: usize = 64;
 
 /// Looks at a card, and leaves it alone if it sleeps.
 #[must_use]
-pub fn look(roots: &Roots, card: &Card) -> Look {
+pub fn look(roots: &Roots, card: &Card, nvidia: &Nvidia) -> Look {
     let mut files = Files::new(directory(roots, card));
     let power = files.value("power/runtime_status", "active, suspended ...", power_state);
     let awake = power.is_none_or(super::PowerState::is_awake);
-    let facts = awake.then(|| facts(&mut files));
-    let values = awake.then(|| values(&mut files, card));
-    let there = files.directory().join("vendor").exists();
-    Look { there, power, facts, values, unread: files.unread, faults: files.faults }
+    let mut facts = awake.then(|| facts(&mut files));
+    let mut values = awake.then(|| values(&mut files, card));
+    let (mut nvml, mut there) = (None, true);
+    if card.driver == nvml::NVIDIA_DRIVER {
+        let (state, answers) = match (&mut facts, &mut values) {
+            (Some(facts), Some(values)) => nvidia.read(card, &mut files, facts, values),
+            _ => (NvmlState::Off(nvml::SLEEPS), true),
+        };
+        (nvml, there) = (Some(state), answers);
+    }
+    there &= files.directory().join("vendor").exists();
+    Look { there, power, facts, values, nvml, unread: files.unread, faults: files.faults }
 }
 
 fn facts(files: &mut Files) -> Facts {
@@ -145,7 +153,7 @@ fn amdgpu(files: &mut Files, values: &mut Values) {
         let Some(block) = file.strip_suffix("_err_count") else { continue };
         match files.value(&format!("ras/{file}"), "lines like ue: 0", error_counts) {
             Some(Some(counts)) => add(&mut values.errors, block, Some(counts)),
-            Some(None) => files.is_busy(),
+            Some(None) => files.unanswered(super::Reason::Busy),
             None => {}
         }
     }

@@ -4,7 +4,8 @@
 //! NVIDIA are found on the PCI bus, whether a driver has taken them or not. amdgpu, i915 and xe are read in full
 //! (kernel documentation: `Documentation/gpu/amdgpu/thermal.rst`, `Documentation/gpu/amdgpu/ras.rst`,
 //! `Documentation/ABI/testing/sysfs-driver-intel-i915-hwmon` and `sysfs-driver-intel-xe-hwmon`, and
-//! `drivers/gpu/drm/xe/xe_gt_freq.c`, `xe_gt_throttle.c`); of other drivers' cards only what every PCI device has.
+//! `drivers/gpu/drm/xe/xe_gt_freq.c`, `xe_gt_throttle.c`), those of the driver `nvidia` through its
+//! library ([`Nvidia`]); of other drivers' cards only what every PCI device and its hwmon devices have.
 //!
 //! A card that sleeps is left asleep: most of its files would wake it (`xe_pm_runtime_get` and the like), so that
 //! nothing but `power/runtime_status` is read then, which the kernel answers from memory
@@ -14,6 +15,7 @@ mod cards;
 mod cpu;
 mod files;
 mod look;
+mod nvml;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ pub use cards::{Finder, MAX_CARDS};
 pub use cpu::{CpuTemperature, cpu_temperatures};
 pub use files::{Reason, Unread};
 pub use look::look;
+pub use nvml::{NVIDIA_DRIVER, Nvidia, NvmlState};
 pub use parse::{ErrorCounts, PowerState, is_address};
 
 use crate::SourceError;
@@ -168,6 +171,8 @@ pub struct Look {
     pub facts: Option<Facts>,
     /// `None` while it sleeps.
     pub values: Option<Values>,
+    /// Whether NVML tells of it; `None` for cards that NVIDIA's driver has not taken.
+    pub nvml: Option<NvmlState>,
     /// Files that were there and did not answer, by reason.
     pub unread: Unread,
     /// Those of them that somebody should look at.

@@ -1,6 +1,6 @@
 //! On recorded formats of real drivers (`fixtures/gpu`).
 
-use super::{Card, Finder, Look, PowerState, Reason, Vendor, cpu_temperatures, look};
+use super::{Card, Finder, Look, Nvidia, PowerState, Reason, Vendor, cpu_temperatures};
 use crate::Roots;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,10 @@ fn tree(name: &str) -> Roots {
 
 fn cards(roots: &Roots) -> Vec<Card> {
     Finder::new(roots).list(&mut |fault| panic!("{fault}")).expect("a bus")
+}
+
+fn look(roots: &Roots, card: &Card) -> Look {
+    super::look(roots, card, &Nvidia::new(roots, ""))
 }
 
 fn only(roots: &Roots) -> (Card, Look) {

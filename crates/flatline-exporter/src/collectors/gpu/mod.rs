@@ -13,7 +13,7 @@ use crate::flags::value;
 use crate::kept::Kept;
 use clap::{Arg, ArgAction, ArgMatches};
 use flatline_catalog::gpu as catalog;
-use flatline_sources::gpu::{self as source, Card, CpuTemperature, Facts, Finder, Look};
+use flatline_sources::gpu::{self as source, Card, CpuTemperature, Facts, Finder, Look, Nvidia, NvmlState};
 use flatline_sources::{Roots, SourceError};
 use memory::Memory;
 use reading::{Shown, ShownCard};
@@ -34,6 +34,9 @@ pub(super) static COLLECTOR: Descriptor = Descriptor {
 const SNAPSHOT: &str = "gpu";
 const PATIENCE: &str = "collector.gpu.patience";
 const FORGET: &str = "collector.gpu.forget";
+const NVML_LIBRARY: &str = "collector.gpu.nvml-library";
+/// NVIDIA's library is none of ours: it gets what threads usually get. Only what is touched is taken.
+const STACK_BYTES: usize = 2 * 1024 * 1024;
 /// A read that takes longer is told of in the log. A busy driver takes milliseconds.
 const TOO_LONG: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,12 @@ fn flags() -> Vec<Arg> {
             "A GPU that was taken out for good, such as 0000:0b:00.0, and is not missed; repeatable",
         )
         .action(ArgAction::Append),
+        value(
+            NVML_LIBRARY,
+            "NAME",
+            "NVIDIA's library, by name or path; loaded when its driver has a GPU; empty for none",
+        )
+        .default_value("libnvidia-ml.so.1"),
     ]
 }
 
@@ -77,19 +86,21 @@ fn init(environment: &Environment) -> Init {
     if cards.is_empty() && memory.cards().next().is_none() && source::cpu_temperatures(&roots).0.is_empty() {
         let bus = roots.sysfs.join("bus/pci/devices");
         return Init::Off(format!(
-            "no GPU of AMD, Intel or NVIDIA in {}, and no processor that tells its temperature (k10temp, coretemp)",
+            "no GPU of AMD, Intel or NVIDIA in {}, no NVIDIA driver, and no processor that tells its temperature (k10temp, coretemp)",
             bus.display()
         ));
     }
     let patience = environment.flags.get_one::<Duration>(PATIENCE).copied().unwrap_or(Duration::from_millis(200));
+    let library = environment.flags.get_one::<String>(NVML_LIBRARY).cloned().unwrap_or_default();
     Init::On(Box::new(Gpus {
         finder,
+        nvidia: Arc::new(Nvidia::new(&roots, library)),
         roots,
         patience,
         forget,
         memory,
         kept,
-        errands: Errands::new("fl-gpu"),
+        errands: Errands::with_stack("fl-gpu", STACK_BYTES),
         round: 0,
         out_since: HashMap::new(),
         facts: HashMap::new(),
@@ -115,6 +126,7 @@ type Errand = Box<dyn FnOnce() -> (u64, Found) + Send>;
 struct Gpus {
     finder: Finder,
     roots: Roots,
+    nvidia: Arc<Nvidia>,
     patience: Duration,
     forget: Vec<String>,
     memory: Memory,
@@ -131,6 +143,7 @@ impl Collector for Gpus {
     fn collect(&mut self, faults: &mut Faults) -> Result<Arc<dyn Reading>, SourceError> {
         let mut cards = self.finder.list(&mut |fault| faults.report(fault))?;
         let begun = Instant::now();
+        self.nvidia.note(&cards);
         let (mut looks, cpu) = self.ask(&cards, faults);
         // It went while it was looked at.
         cards.retain(|card| looks.get(&card.address).is_none_or(|look| look.there));
@@ -140,7 +153,8 @@ impl Collector for Gpus {
         if self.kept.is_due() {
             self.kept.save(self.memory.clone());
         }
-        Ok(Arc::new(Shown { cards: self.shown(cards, looks), cpu }))
+        let nvml = nvml(&cards, &looks);
+        Ok(Arc::new(Shown { cards: self.shown(cards, looks), cpu, nvml }))
     }
 }
 
@@ -151,9 +165,9 @@ impl Gpus {
         self.round += 1;
         let round = self.round;
         let questions = cards.iter().map(|card| {
-            let (roots, card) = (self.roots.clone(), card.clone());
+            let (roots, card, nvidia) = (self.roots.clone(), card.clone(), Arc::clone(&self.nvidia));
             let key = Key::Card(card.address.clone());
-            let errand: Errand = Box::new(move || (round, Found::Card(Box::new(source::look(&roots, &card)))));
+            let errand: Errand = Box::new(move || (round, Found::Card(Box::new(source::look(&roots, &card, &nvidia)))));
             (key, errand)
         });
         let roots = self.roots.clone();
@@ -235,6 +249,19 @@ impl Gpus {
     fn stuck(&self, address: &str) -> Option<Duration> {
         self.out_since.get(address).map(|(since, _)| since.elapsed())
     }
+}
+
+/// What is to be said of NVML for the whole host: trouble first. `None` while none of its cards answers.
+fn nvml(cards: &[Card], looks: &HashMap<String, Look>) -> Option<NvmlState> {
+    if !cards.iter().any(|card| card.driver == source::NVIDIA_DRIVER) {
+        return Some(NvmlState::Off("no NVIDIA driver"));
+    }
+    let states = looks.values().filter_map(|look| look.nvml.clone());
+    states.max_by_key(|state| match state {
+        NvmlState::Failed(_) => 2,
+        NvmlState::On => 1,
+        NvmlState::Off(_) => 0,
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::exposition::{Emitter, Reading, Value};
 use flatline_catalog::{Family, gpu as catalog};
-use flatline_sources::gpu::{Card, CpuTemperature, ErrorCounts, Facts, Look, Named, PowerState, Values};
+use flatline_sources::gpu::{Card, CpuTemperature, ErrorCounts, Facts, Look, Named, NvmlState, PowerState, Values};
 use std::fmt;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(super) struct Shown {
     pub(super) cards: Vec<ShownCard>,
     pub(super) cpu: Vec<CpuTemperature>,
+    /// `None` when nobody knows.
+    pub(super) nvml: Option<NvmlState>,
 }
 
 /// One card.
@@ -74,6 +76,12 @@ impl Reading for Shown {
     fn emit(&self, out: &mut Emitter<'_>) -> fmt::Result {
         self.emit_identity(out)?;
         self.emit_numbers(&STANDING, out)?;
+        out.family(&catalog::NVML_STATE, |samples| match &self.nvml {
+            Some(NvmlState::On) => samples.push(&["on", ""], true),
+            Some(NvmlState::Off(reason)) => samples.push(&["off", reason], true),
+            Some(NvmlState::Failed(reason)) => samples.push(&["failed", reason], true),
+            None => Ok(()),
+        })?;
         self.emit_states(out)?;
         self.emit_temperatures(out)?;
         self.emit_numbers(&MEASURED, out)?;
