@@ -23,6 +23,7 @@ fn exporter(host: &Path, flags: &[&str]) -> Exporter {
     let fixed = [
         "--collector.disable-defaults".to_owned(),
         "--collector.gpu".to_owned(),
+        "--scrape.deadline=20s".to_owned(),
         at("path.rootfs", ""),
         at("path.procfs", "proc"),
         at("path.sysfs", "sys"),
@@ -48,7 +49,7 @@ fn one_that_hangs_leaves_the_other_alone() {
     let host = host();
     let input = device(host.path(), RADEON).join("hwmon/hwmon3/temp1_input");
     plant_fifo(&input);
-    let exporter = exporter(host.path(), &["--collector.gpu.patience=100ms"]);
+    let exporter = exporter(host.path(), &["--collector.gpu.patience=2s"]);
     let stuck = of("stuck_seconds", RADEON);
     let samples = exporter.scrape_until("it hangs for a while", |samples| samples.get(&stuck) > Some(1.0));
     assert_eq!(samples.collector("success", "gpu"), Some(1.0));
@@ -196,7 +197,7 @@ fn one_of_nvidia_that_hangs_leaves_the_others_alone() {
     let host = NvidiaHost::new();
     let spoiled = host.path().join(format!("hang-{H200}"));
     std::fs::write(&spoiled, "").expect("write");
-    let exporter = host.exporter(&["--collector.gpu.patience=300ms"]);
+    let exporter = host.exporter(&["--collector.gpu.patience=2s"]);
     let stuck = of("stuck_seconds", H200);
     let samples = exporter.scrape_until("it hangs, and the others answer", |samples| {
         samples.get(&stuck) > Some(1.0)
@@ -213,7 +214,7 @@ fn one_of_nvidia_that_hangs_leaves_the_others_alone() {
 #[test]
 fn a_sleeping_one_of_nvidia_is_not_woken_for_another() {
     let host = NvidiaHost::new();
-    let exporter = host.exporter(&["--collector.gpu.patience=10s", "--scrape.deadline=20s"]);
+    let exporter = host.exporter(&["--collector.gpu.patience=10s"]);
     let awake = exporter.scrape();
     assert_eq!((awake.get(&temperature(H200, "gpu")), awake.get(NVML_ON)), (Some(58.0), Some(1.0)));
     exporter.scrape();
@@ -236,7 +237,7 @@ fn a_sleeping_one_of_nvidia_is_not_woken_for_another() {
 #[test]
 fn one_of_nvidia_that_fell_off_the_bus_is_missing() {
     let host = NvidiaHost::new();
-    let exporter = host.exporter(&["--collector.gpu.patience=10s", "--scrape.deadline=20s"]);
+    let exporter = host.exporter(&["--collector.gpu.patience=10s"]);
     assert_eq!(exporter.scrape().get(&of("present", H200)), Some(1.0));
     std::fs::write(host.path().join(format!("lost-{H200}")), "").expect("write");
     let samples = exporter.scrape();
@@ -249,7 +250,7 @@ fn what_nvidia_can_not_tell_is_said_and_mended() {
     let host = NvidiaHost::new();
     let spoiled = host.path().join("mismatch");
     std::fs::write(&spoiled, "").expect("write");
-    let exporter = host.exporter(&["--collector.gpu.patience=10s", "--scrape.deadline=20s"]);
+    let exporter = host.exporter(&["--collector.gpu.patience=10s"]);
     let failed = "flatline_gpu_nvml_state{state=\"failed\",reason=\"it does not fit the loaded driver";
     for _ in 0..2 {
         let samples = exporter.scrape();
