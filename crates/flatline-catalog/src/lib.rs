@@ -11,6 +11,7 @@ pub mod boots;
 pub mod crash_capture;
 pub mod drives;
 pub mod exporter;
+pub mod gpu;
 pub mod journal;
 pub mod kernel_faults;
 pub mod kernel_log;
@@ -31,6 +32,7 @@ pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("memcg", memcg::FAMILIES),
     ("vm", vm::FAMILIES),
     ("tasks", tasks::FAMILIES),
+    ("gpu", gpu::FAMILIES),
     ("watchdog", watchdog::FAMILIES),
     ("kernel_faults", kernel_faults::FAMILIES),
     ("crash_capture", crash_capture::FAMILIES),

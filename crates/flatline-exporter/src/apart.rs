@@ -15,6 +15,8 @@ use std::thread;
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 /// What is read is small and parsed on the heap.
 const STACK_BYTES: usize = 128 * 1024;
+/// What a library of others may expect.
+const DEEP_STACK_BYTES: usize = 2 * 1024 * 1024;
 
 struct Order {
     name: &'static str,
@@ -65,7 +67,16 @@ pub(crate) fn spawn(name: &'static str, job: Job) -> bool {
 
 /// Starts a thread with the files of this one.
 pub(crate) fn spawn_beside(name: &'static str, job: Job) -> bool {
-    thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(job).is_ok()
+    spawn_here(name, STACK_BYTES, job)
+}
+
+/// The same, with a stack for a library of others.
+pub(crate) fn spawn_deep(name: &'static str, job: Job) -> bool {
+    spawn_here(name, DEEP_STACK_BYTES, job)
+}
+
+fn spawn_here(name: &'static str, stack_bytes: usize, job: Job) -> bool {
+    thread::Builder::new().name(name.to_owned()).stack_size(stack_bytes).spawn(job).is_ok()
 }
 
 #[cfg(test)]

@@ -37,6 +37,11 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Send + 'static> Errands<K, V> {
         Self::started_by(apart::spawn, name)
     }
 
+    /// For errands that call code of others, which wants a deeper stack and may keep files open between two of them.
+    pub(crate) fn deep(name: &'static str) -> Self {
+        Self::started_by(apart::spawn_deep, name)
+    }
+
     fn started_by(spawn: fn(&'static str, Job) -> bool, name: &'static str) -> Self {
         let (send, returned) = channel();
         Self { name, spawn, out: HashMap::new(), calls: 0, send, returned }

@@ -34,6 +34,9 @@ impl Host {
         copy_tree(&fixtures().join("host"), directory.path());
         copy_tree(&fixtures().join("mounts"), directory.path());
         copy_tree(&fixtures().join("vm/proxmox"), directory.path());
+        for gpu in ["r9700", "mi300x", "arc-b580"] {
+            copy_tree(&fixtures().join("gpu").join(gpu), directory.path());
+        }
         for path in ["dev", "proc/sys/kernel/random", "var/log/journal/0123456789abcdef"] {
             std::fs::create_dir_all(at(path)).expect("directory");
         }
@@ -72,6 +75,7 @@ impl Host {
             "--collector.boots.journalctl=/nonexistent",
             "--collector.crash_capture.required-arguments=crashkernel",
             "--collector.crash_capture.captures=incident=/root/logs/incident-*.log",
+            "--collector.gpu.patience=10s",
             "--collector.journal.patterns=failed=regex=entered failed",
             "--collector.drives",
             "--collector.netconsole",

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Exporter, fixtures, request};
+use common::{Exporter, fake_nvml, fixtures, request};
 use std::path::Path;
 
 /// What differs from run to run.
@@ -53,6 +53,16 @@ fn a_host_whose_mounts_are_not_on_this_one() {
             "--no-collector.mounts.automounted",
         ],
     );
+}
+
+#[test]
+fn hosts_with_gpus_of_every_kind() {
+    for name in ["r9700", "mi300x", "strix-halo", "arc-b580", "i915-amdgpu"] {
+        golden_with(&format!("gpu/{name}"), "gpu", &["--collector.gpu.patience=10s"]);
+    }
+    let directory = tempfile::tempdir().expect("directory");
+    let library = format!("--collector.gpu.nvml-library={}", fake_nvml(directory.path()).display());
+    golden_with("gpu/nvidia", "gpu", &["--collector.gpu.patience=10s", &library]);
 }
 
 #[test]

@@ -58,6 +58,7 @@ pub struct Config {
     pub watchdog: Watchdog,
     pub tasks: Tasks,
     pub mounts: Mounts,
+    pub gpu: Gpu,
     pub boots: Boots,
     pub kernel_log: KernelLog,
     pub journal: Journal,
@@ -167,6 +168,21 @@ pub struct Mounts {
     pub lost_for: Span,
 }
 
+/// GPUs, and the processor beside them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Gpu {
+    pub missing_for: Span,
+    pub stuck_over: Span,
+    pub edge_celsius: f64,
+    pub junction_celsius: f64,
+    pub memory_celsius: f64,
+    pub ppt_watts: Option<f64>,
+    pub tctl_celsius: f64,
+    pub hot_for: Span,
+}
+
 /// Boots and the heartbeat.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -245,6 +261,7 @@ impl Default for Config {
             watchdog: Watchdog::default(),
             tasks: Tasks::default(),
             mounts: Mounts::default(),
+            gpu: Gpu::default(),
             boots: Boots::default(),
             kernel_log: KernelLog::default(),
             journal: Journal::default(),
@@ -332,6 +349,21 @@ impl Default for Tasks {
 impl Default for Mounts {
     fn default() -> Self {
         Self { hung_over: Span::minutes(2), lost_for: Span::minutes(5) }
+    }
+}
+
+impl Default for Gpu {
+    fn default() -> Self {
+        Self {
+            missing_for: Span::minutes(2),
+            stuck_over: Span::seconds(30),
+            edge_celsius: 90.0,
+            junction_celsius: 105.0,
+            memory_celsius: 100.0,
+            ppt_watts: None,
+            tctl_celsius: 90.0,
+            hot_for: Span::minutes(5),
+        }
     }
 }
 
@@ -534,6 +566,12 @@ impl Config {
                 );
                 must("mounts.lost_for", self.mounts.lost_for > self.mounts.hung_over, wrong)
             })
+            .or_else(|| must("gpu.stuck_over", !self.gpu.stuck_over.is_zero(), "can't be 0s".into()))
+            .or_else(|| positive("gpu.edge_celsius", self.gpu.edge_celsius))
+            .or_else(|| positive("gpu.junction_celsius", self.gpu.junction_celsius))
+            .or_else(|| positive("gpu.memory_celsius", self.gpu.memory_celsius))
+            .or_else(|| positive("gpu.ppt_watts", self.gpu.ppt_watts.unwrap_or(1.0)))
+            .or_else(|| positive("gpu.tctl_celsius", self.gpu.tctl_celsius))
             .or_else(|| must("boots.recent", !boots.recent.is_zero(), "can't be 0s".into()))
             .or_else(|| window("boots.crash_loop_window", boots.crash_loop_window))
             .or_else(|| positive("boots.crash_loop_unclean", boots.crash_loop_unclean.into()))

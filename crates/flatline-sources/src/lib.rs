@@ -17,6 +17,7 @@ pub mod boot_status;
 pub mod crash_capture;
 pub mod drives;
 pub mod flat_keyed;
+pub mod gpu;
 pub mod kernel_faults;
 pub mod kernel_ring;
 pub mod memcg;

@@ -3,6 +3,7 @@
 mod boots;
 mod crash_capture;
 mod drives;
+mod gpu;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
@@ -22,6 +23,7 @@ pub const ALL: &[&Descriptor] = &[
     &boots::COLLECTOR,
     &crash_capture::COLLECTOR,
     &drives::COLLECTOR,
+    &gpu::COLLECTOR,
     &journal::COLLECTOR,
     &kernel_faults::COLLECTOR,
     &kernel_log::COLLECTOR,

@@ -260,6 +260,21 @@ pub fn plant_fifo(path: &Path) {
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).expect("FIFO");
 }
 
+/// Compiles a library that answers like NVIDIA's, for the cards of `fixtures/gpu/nvidia`; files in the directory spoil
+/// its answers, see `fake_nvml.c`. The C compiler is there: `ring` is built with it.
+pub fn fake_nvml(directory: &Path) -> PathBuf {
+    let library = directory.join("libnvidia-ml.so.1");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_nvml.c");
+    let status = command("cc")
+        .args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
+        .arg(&library)
+        .arg(format!("-DDIRECTORY=\"{}\"", directory.display()))
+        .arg(source)
+        .status();
+    assert!(status.expect("a C compiler").success());
+    library
+}
+
 /// The rules as a user generates them, with windows short enough for a test.
 pub fn rules(config: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("directory");

@@ -36,7 +36,7 @@ struct Trouble {
     incident: &'static str,
 }
 
-const TROUBLE: [Trouble; 10] = [
+const TROUBLE: [Trouble; 12] = [
     Trouble {
         name: "KernelOops",
         severity: Severity::Page,
@@ -112,7 +112,6 @@ const TROUBLE: [Trouble; 10] = [
         severity: Severity::Warning,
         kinds: &[
             "amdgpu_ring_timeout",
-            "amdgpu_gpu_reset",
             "amdgpu_init_failure",
             "amdgpu_fence_or_job_hang",
             "amdgpu_reg_wait_timeout",
@@ -121,9 +120,29 @@ const TROUBLE: [Trouble; 10] = [
         ],
         other: "amdgpu_smu_mismatch",
         summary: "The GPU of {instance} hangs or is unusable ({kind})",
-        meaning: "The driver waited in vain for the GPU, reset it or gave up on it. Jobs on it fail or hang, and on some boards the whole host follows.",
+        meaning: "The driver waited in vain for the GPU, or gave up on it. Jobs on it fail or hang, and on some boards the whole host follows.",
         first: "read the driver's lines in the kernel log, stop the GPU's jobs, and see whether the card still answers. Save the log first: a hang of the host may follow.",
         incident: HEMMA,
+    },
+    Trouble {
+        name: "GpuReset",
+        severity: Severity::Warning,
+        kinds: &["amdgpu_gpu_reset"],
+        other: "amdgpu_ring_timeout",
+        summary: "The driver has reset a GPU of {instance}: what ran on it is lost",
+        meaning: "A job hung and the driver reset the card, or tried to. Every job on the card failed, also those that had done nothing wrong; some programs notice only when they are used again. A reset that failed leaves the card unusable.",
+        first: "see which card it was and whether it succeeded (flatline_kernel_device_events_total, by device and phase), and start what used it again. Resets that repeat are a fault of the driver, the firmware, the power supply or the card.",
+        incident: HEMMA,
+    },
+    Trouble {
+        name: "GpuDriverMismatch",
+        severity: Severity::Info,
+        kinds: &["amdgpu_smu_mismatch"],
+        other: "amdgpu_init_failure",
+        summary: "The GPU driver of {instance} was made for another version of the card's firmware",
+        meaning: "amdgpu says that the power management firmware (SMU) speaks another version of their interface than the driver was built for. It goes on and usually works; sensors and limits may be off. Said once at each start of the driver.",
+        first: "note the driver, kernel and firmware (flatline_gpu_info, flatline_gpu_firmware_info, `uname -r`). Nothing needs to be done while the card works; if it does not, bring all three to one release.",
+        incident: "hemma, January 2026: said at every boot, on kernels that worked and on the one that did not",
     },
     Trouble {
         name: "NetworkMountNotResponding",

@@ -6,6 +6,7 @@ mod crash_capture;
 mod devvm;
 mod drives;
 mod exporter;
+mod gpu;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
@@ -37,6 +38,7 @@ pub fn all(config: &Config) -> Vec<Signal> {
         watchdog::signal(config),
         tasks::signal(config),
         mounts::signal(config),
+        gpu::signal(config),
         boots::signal(config),
         kernel_log::signal(config),
         kernel_faults::signal(),

@@ -42,6 +42,7 @@ vm:
 watchdog: {not_armed_for: 5s, unowned_for: 2s, expected_owners: {'hemma:.*': wd_keepalive}}
 tasks: {stuck_over: 10s}
 mounts: {hung_over: 10s, lost_for: 30s}
+gpu: {missing_for: 5s, stuck_over: 10s, ppt_watts: 300, hot_for: 5s}
 boots: {recent: 30s, crash_loop_window: 2m, heartbeat_stalled_over: 5s}
 kernel_log: {said_within: 32s}
 journal: {said_within: 30s, not_followed_for: 5s}
@@ -58,7 +59,7 @@ crash_capture:
 
 /// The defaults, and what has none.
 fn complete() -> Config {
-    Config::parse("c.yml", "watchdog: {expected_owners: {'hemma:.*': wd_keepalive}}").unwrap()
+    Config::parse("c.yml", "{watchdog: {expected_owners: {'hemma:.*': wd_keepalive}}, gpu: {ppt_watts: 300}}").unwrap()
 }
 
 /// Also those that are only there when they are configured.
@@ -273,6 +274,7 @@ fn what_can_not_work_is_refused_with_line_and_reason() {
             "mounts:\n  lost_for: 2m\n",
             "c.yml:2: mounts.lost_for: must be longer than mounts.hung_over (2m), as what hangs is no lost mount",
         ),
+        ("gpu:\n  edge_celsius: 0\n", "c.yml:2: gpu.edge_celsius: 0 is not greater"),
         ("boots:\n  recent: 0s\n", "c.yml:2: boots.recent: can't be 0s"),
         ("boots: {crash_loop_short: 0}\n", "c.yml:1: boots.crash_loop_short: 0 is not greater"),
         ("kernel_log:\n  said_within: 10s\n", "c.yml:2: kernel_log.said_within: 10s holds fewer"),

@@ -200,6 +200,7 @@ fn no_clause_can_go_unnoticed() {
     config.vm.gone_after = Span::minutes(2);
     config.vm.unreadable_for = Span::minutes(2);
     config.watchdog.expected_owners.insert("hemma:.*".to_owned(), "wd_keepalive".to_owned());
+    config.gpu.ppt_watts = Some(300.0);
     config.boots.recent = Span::minutes(5);
     config.kernel_log.said_within = Span::minutes(2);
     config.journal.said_within = Span::minutes(2);
