@@ -190,7 +190,7 @@ fn patterns_come_from_the_file_and_count_what_they_capture() {
 
     std::fs::write(&config, "collector:\n  journal:\n    patterns:\n      bad: regex=(\n").expect("write");
     let said = common::refusal(&[&format!("--config.file={}", config.display())], &[]);
-    assert!(said.contains("config.yml:3") && said.contains("unclosed group"), "{said}");
+    assert!(said.contains("config.yml:4") && said.contains("unclosed group"), "{said}");
 }
 
 #[test]
