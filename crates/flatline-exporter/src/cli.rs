@@ -7,7 +7,7 @@
 use crate::collector::{Activation, Descriptor};
 use crate::commands::Task;
 use crate::config_file::{self, ConfigError, Setting};
-use crate::flags::{path, switch, switch_owned, value};
+use crate::flags::{path, source, switch, switch_owned, switch_value, value};
 use crate::http::listen::ListenAddress;
 use crate::{collectors, logging, version};
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -141,10 +141,6 @@ fn set_elsewhere(matches: &ArgMatches, name: &str) -> bool {
     explicit(name) || explicit(&format!("no-{name}"))
 }
 
-fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
-    matches.ids().any(|known| known == id).then(|| matches.value_source(id)).flatten()
-}
-
 fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
@@ -244,18 +240,6 @@ fn with_environment(flag: Arg) -> Arg {
         return flag;
     };
     flag.env(format!("FLATLINE_{}", name.to_ascii_uppercase().replace(['.', '-'], "_"))).hide_env(true)
-}
-
-/// What a switch says: the flag, else the variable, else the default.
-pub(crate) fn switch_value(matches: &ArgMatches, name: &str) -> Option<bool> {
-    let negation = format!("no-{name}");
-    if source(matches, &negation) == Some(ValueSource::CommandLine) && matches.get_flag(&negation) {
-        return Some(false);
-    }
-    match source(matches, name) {
-        Some(ValueSource::CommandLine | ValueSource::EnvVariable) => Some(matches.get_flag(name)),
-        _ => None,
-    }
 }
 
 fn telemetry_path(path: &str) -> Result<String, String> {

@@ -1,7 +1,8 @@
 //! How flags are made, for the exporter's own and the collectors'.
 
 use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
-use clap::{Arg, ArgAction, value_parser};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use std::path::PathBuf;
 
 /// A flag with a value, identified by its name.
@@ -29,4 +30,20 @@ pub(crate) fn switch_owned(name: String, help: &'static str) -> [Arg; 2] {
             .value_parser(BoolishValueParser::new())
     };
     [flag(&name).help(help).overrides_with(negation.clone()), flag(&negation).hide(true).overrides_with(name)]
+}
+
+/// What a switch says: the flag, else the variable, else the default.
+pub(crate) fn switch_value(matches: &ArgMatches, name: &str) -> Option<bool> {
+    let negation = format!("no-{name}");
+    if source(matches, &negation) == Some(ValueSource::CommandLine) && matches.get_flag(&negation) {
+        return Some(false);
+    }
+    match source(matches, name) {
+        Some(ValueSource::CommandLine | ValueSource::EnvVariable) => Some(matches.get_flag(name)),
+        _ => None,
+    }
+}
+
+pub(crate) fn source(matches: &ArgMatches, id: &str) -> Option<ValueSource> {
+    matches.ids().any(|known| known == id).then(|| matches.value_source(id)).flatten()
 }

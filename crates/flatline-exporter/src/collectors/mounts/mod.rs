@@ -6,11 +6,10 @@
 mod reading;
 mod track;
 
-use crate::cli::switch_value;
 use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init};
 use crate::errands::Errands;
 use crate::exposition::Reading;
-use crate::flags::{switch, value};
+use crate::flags::{switch, switch_value, value};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use flatline_catalog::mounts as catalog;
 use flatline_sources::mounts::{self as source, Clients, Device, Mount, Options};
