@@ -167,7 +167,7 @@ pub static MEMORY_USED: Family = Family::gauge(
 );
 /// Memory.
 pub static MEMORY_TOTAL: Family =
-    Family::gauge("flatline_gpu_memory_total_bytes", Unit::Bytes, &[GPU], "Memory the GPU has.");
+    Family::gauge("flatline_gpu_memory_total_bytes", Unit::Bytes, &[GPU], "Memory the GPU has, in use or free.");
 /// Fans.
 pub static FAN_SPEED: Family = Family::gauge(
     "flatline_gpu_fan_speed_rpm",
