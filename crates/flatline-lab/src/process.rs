@@ -154,11 +154,21 @@ impl Running {
 
     /// Stops it (`SIGSTOP`) and returns when it stands still. It can be dropped like this: `SIGKILL` ends it all the same.
     pub fn suspend(&self) -> Result<()> {
-        self.signal(rustix::process::Signal::STOP)?;
         let path = PathBuf::from(format!("/proc/{}/stat", self.id()));
-        crate::wait_for(format!("{} to stop", self.command), Duration::from_secs(10), || {
+        let stop = || {
+            self.signal(rustix::process::Signal::STOP)?;
+            std::thread::sleep(Duration::from_millis(20));
             let stat = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
             Ok(stat.contains(") T ").then_some(()))
+        };
+        crate::wait_for(format!("{} to stop", self.command), Duration::from_secs(10), || {
+            let stopped = stop()?;
+            if stopped.is_none() {
+                // A shell in vfork(2) waits, unstoppable, for a child that has stopped: that must go on first.
+                self.resume()?;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Ok(stopped)
         })
     }
 
@@ -290,6 +300,15 @@ mod tests {
         let id = running.id().to_string();
         drop(running);
         assert!(!alive(&id));
+    }
+
+    #[test]
+    fn a_shell_is_suspended_in_the_middle_of_starting_a_program() {
+        let running = shell("while :; do /bin/true; done");
+        for _ in 0..50 {
+            running.suspend().unwrap();
+            running.resume().unwrap();
+        }
     }
 
     #[test]
