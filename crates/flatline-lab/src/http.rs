@@ -131,6 +131,9 @@ pub struct Relayed {
     pub content_type: String,
 }
 
+/// An upstream's answer, read whole.
+type Answer = Response<std::io::Cursor<Vec<u8>>>;
+
 /// Stands between Prometheus and a target: records what they negotiate, and can force the format by replacing the
 /// `Accept` header, which this Prometheus (2.42) has no setting for.
 #[derive(Debug)]
@@ -145,8 +148,13 @@ impl Relay {
         let exchanges = Arc::new(Mutex::new(Vec::new()));
         let (record, accept) = (Arc::clone(&exchanges), accept.map(str::to_owned));
         let server = Server::start(move |request| {
-            let relayed = relay(request, upstream, accept.as_deref());
+            let (relayed, answer) = fetch(&request, upstream, accept.as_deref());
+            // Recorded before it is passed on: whoever has the answer finds the exchange.
             record.lock().unwrap_or_else(PoisonError::into_inner).push(relayed);
+            match answer {
+                Ok(response) => drop(request.respond(response)),
+                Err(error) => respond(request, 502, "text/plain", error.to_string()),
+            }
         })?;
         Ok(Self { server, exchanges })
     }
@@ -162,7 +170,8 @@ impl Relay {
     }
 }
 
-fn relay(request: Request, upstream: SocketAddr, accept: Option<&str>) -> Relayed {
+/// What the upstream answers to this, and what there is to record about it.
+fn fetch(request: &Request, upstream: SocketAddr, accept: Option<&str>) -> (Relayed, Result<Answer, ureq::Error>) {
     let mut relayed = Relayed { path: request.url().to_owned(), status: 502, ..Relayed::default() };
     let mut forward = client().get(format!("http://{upstream}{}", request.url()));
     for header in request.headers() {
@@ -174,26 +183,23 @@ fn relay(request: Request, upstream: SocketAddr, accept: Option<&str>) -> Relaye
         }
     }
     let answer = forward.header("Accept", accept.unwrap_or(&relayed.accept)).call();
-    let body = answer.and_then(|mut answer| {
+    let response = answer.and_then(|mut answer| {
         let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         relayed.status = answer.status().as_u16();
         header("content-type").clone_into(&mut relayed.content_type);
-        let encoding = header("content-encoding").to_owned();
-        Ok((encoding, answer.body_mut().with_config().limit(MOST).read_to_vec()?))
-    });
-    match body {
-        Ok((encoding, body)) => {
-            let mut response = Response::from_data(body).with_status_code(relayed.status);
-            for (name, value) in [("Content-Type", &relayed.content_type), ("Content-Encoding", &encoding)] {
-                if let (false, Ok(header)) = (value.is_empty(), Header::from_bytes(name, value.as_str())) {
-                    response.add_header(header);
-                }
+        let headers = [
+            ("Content-Type", relayed.content_type.clone()),
+            ("Content-Encoding", header("content-encoding").to_owned()),
+        ];
+        let mut response = Response::from_data(answer.body_mut().with_config().limit(MOST).read_to_vec()?);
+        for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
+            if let Ok(header) = Header::from_bytes(name, value) {
+                response.add_header(header);
             }
-            let _ = request.respond(response);
         }
-        Err(error) => respond(request, 502, "text/plain", error.to_string()),
-    }
-    relayed
+        Ok(response.with_status_code(relayed.status))
+    });
+    (relayed, response)
 }
 
 #[cfg(test)]
