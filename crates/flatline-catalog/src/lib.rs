@@ -20,6 +20,7 @@ pub mod mounts;
 pub mod netconsole;
 pub mod pressure;
 pub mod probes;
+pub mod reachability;
 pub mod tasks;
 pub mod vm;
 pub mod watchdog;
@@ -43,6 +44,7 @@ pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("netconsole", netconsole::FAMILIES),
     ("boots", boots::FAMILIES),
     ("probes", probes::FAMILIES),
+    ("reachability", reachability::FAMILIES),
     ("exporter", exporter::FAMILIES),
 ];
 

@@ -26,6 +26,7 @@ pub mod mounts;
 pub mod pressure;
 pub mod probes;
 pub mod psi;
+pub mod reachability;
 pub mod read;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;

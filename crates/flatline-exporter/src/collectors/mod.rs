@@ -12,6 +12,7 @@ mod mounts;
 mod netconsole;
 mod pressure;
 pub(crate) mod probes;
+mod reachability;
 mod tasks;
 mod vm;
 mod watchdog;
@@ -32,6 +33,7 @@ pub const ALL: &[&Descriptor] = &[
     &netconsole::COLLECTOR,
     &pressure::COLLECTOR,
     &probes::COLLECTOR,
+    &reachability::COLLECTOR,
     &tasks::COLLECTOR,
     &vm::COLLECTOR,
     &watchdog::COLLECTOR,

@@ -15,6 +15,7 @@ mod mounts;
 mod netconsole;
 mod pressure;
 mod probes;
+mod reachability;
 pub mod targets;
 mod tasks;
 mod told;
@@ -47,5 +48,6 @@ pub fn all(config: &Config) -> Vec<Signal> {
         crash_capture::signal(config),
         drives::signal(config),
         probes::signal(config),
+        reachability::signal(config),
     ]
 }
