@@ -34,6 +34,7 @@ impl Host {
         copy_tree(&fixtures().join("host"), directory.path());
         copy_tree(&fixtures().join("mounts"), directory.path());
         copy_tree(&fixtures().join("network"), directory.path());
+        copy_tree(&fixtures().join("facts"), directory.path());
         copy_tree(&fixtures().join("vm/proxmox"), directory.path());
         for gpu in ["r9700", "mi300x", "arc-b580"] {
             copy_tree(&fixtures().join("gpu").join(gpu), directory.path());
@@ -63,6 +64,7 @@ impl Host {
     fn boots(&self, number: u32) {
         let id = format!("{number:08x}-1111-4111-8111-111111111111\n");
         std::fs::write(self.path("proc/sys/kernel/random/boot_id"), id).expect("write");
+        std::fs::write(self.path("sys/module/zfs/version"), format!("2.{number}\n")).expect("write");
     }
 
     fn path(&self, name: &str) -> PathBuf {

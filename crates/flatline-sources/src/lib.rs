@@ -18,6 +18,7 @@ pub mod crash_capture;
 pub mod drives;
 pub mod flat_keyed;
 pub mod gpu;
+pub mod host_facts;
 pub mod kernel_faults;
 pub mod kernel_ring;
 pub mod memcg;

@@ -4,6 +4,7 @@ mod boots;
 mod crash_capture;
 mod drives;
 mod gpu;
+mod host_facts;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
@@ -25,6 +26,7 @@ pub const ALL: &[&Descriptor] = &[
     &crash_capture::COLLECTOR,
     &drives::COLLECTOR,
     &gpu::COLLECTOR,
+    &host_facts::COLLECTOR,
     &journal::COLLECTOR,
     &kernel_faults::COLLECTOR,
     &kernel_log::COLLECTOR,

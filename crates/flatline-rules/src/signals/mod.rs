@@ -7,6 +7,7 @@ mod devvm;
 mod drives;
 mod exporter;
 mod gpu;
+mod host_facts;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
@@ -41,6 +42,7 @@ pub fn all(config: &Config) -> Vec<Signal> {
         mounts::signal(config),
         gpu::signal(config),
         boots::signal(config),
+        host_facts::signal(config),
         kernel_log::signal(config),
         kernel_faults::signal(),
         journal::signal(config),
