@@ -23,6 +23,7 @@ pub mod pressure;
 pub mod probes;
 pub mod reachability;
 pub mod tasks;
+pub mod units;
 pub mod vm;
 pub mod watchdog;
 
@@ -47,6 +48,7 @@ pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("host_facts", host_facts::FAMILIES),
     ("probes", probes::FAMILIES),
     ("reachability", reachability::FAMILIES),
+    ("units", units::FAMILIES),
     ("exporter", exporter::FAMILIES),
 ];
 

@@ -2,6 +2,8 @@
 
 mod common;
 mod servers;
+#[path = "servers/systemd.rs"]
+mod systemd;
 
 use common::{Exporter, command, copy_tree, fixtures, plant_fifo, request};
 use flatline_catalog::{Family, Kind};
@@ -13,6 +15,7 @@ use std::net::UdpSocket;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 const UNIT_FAILED: &str = r#"{"__CURSOR":"c1","__REALTIME_TIMESTAMP":"1767679200000000","_BOOT_ID":"b","PRIORITY":"4","SYSLOG_IDENTIFIER":"systemd","_TRANSPORT":"journal","_SYSTEMD_UNIT":"init.scope","_PID":"1","_UID":"0","_COMM":"systemd","MESSAGE":"Unit app.service entered failed state."}"#;
@@ -39,7 +42,7 @@ impl Host {
         for gpu in ["r9700", "mi300x", "arc-b580"] {
             copy_tree(&fixtures().join("gpu").join(gpu), directory.path());
         }
-        for path in ["dev", "proc/sys/kernel/random", "var/log/journal/0123456789abcdef"] {
+        for path in ["dev", "proc/sys/kernel/random", "var/log/journal/0123456789abcdef", "run/systemd/system"] {
             std::fs::create_dir_all(at(path)).expect("directory");
         }
         std::fs::write(at("journalctl"), format!("#!/bin/sh\necho '{UNIT_FAILED}'\nexec sleep 600\n")).expect("write");
@@ -52,6 +55,11 @@ impl Host {
         let throttled = Disk { bps: 1_000_000, ..Disk::scsi(0) };
         let machine = Machine { disks: vec![throttled], ..Machine::default() };
         monitors.add(&at("run/qemu-server/100.qmp"), machine).expect("socket");
+        let units = vec![
+            systemd::Unit::new("ssh.service", "active", "running"),
+            systemd::Unit { timer: [1, 2, 0, 3], ..systemd::Unit::new("backup.timer", "active", "waiting") },
+        ];
+        systemd::private(&at("run/systemd/private"), &Arc::new(Mutex::new(units)));
         let authority = Authority::new();
         let page = authority.server("127.0.0.1", 2040);
         std::fs::copy(authority.file().path(), at("ca.pem")).expect("copy");
@@ -79,6 +87,7 @@ impl Host {
             "--collector.crash_capture.required-arguments=crashkernel",
             "--collector.crash_capture.captures=incident=/root/logs/incident-*.log",
             "--collector.gpu.patience=10s",
+            "--collector.units.timeout=10s",
             "--collector.journal.patterns=failed=regex=entered failed",
             "--collector.drives",
             "--collector.netconsole",

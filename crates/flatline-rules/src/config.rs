@@ -66,6 +66,7 @@ pub struct Config {
     pub crash_capture: CrashCapture,
     pub probes: Probes,
     pub reachability: Reachability,
+    pub units: Units,
 }
 
 /// What can be changed about one alert.
@@ -255,6 +256,16 @@ pub struct Reachability {
     pub gate_for: Span,
 }
 
+/// systemd's units.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Units {
+    pub failed_for: Span,
+    pub timer_late_for: Span,
+    pub timer_running_for: Span,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -280,6 +291,7 @@ impl Default for Config {
             crash_capture: CrashCapture::default(),
             probes: Probes::default(),
             reachability: Reachability::default(),
+            units: Units::default(),
         }
     }
 }
@@ -427,6 +439,12 @@ impl Default for CrashCapture {
 impl Default for Probes {
     fn default() -> Self {
         Self { failing_for: Span::minutes(3), certificate_within: Span::hours(24 * 14) }
+    }
+}
+
+impl Default for Units {
+    fn default() -> Self {
+        Self { failed_for: Span::minutes(1), timer_late_for: Span::minutes(10), timer_running_for: Span::hours(12) }
     }
 }
 
@@ -606,6 +624,8 @@ impl Config {
             .or_else(|| window("crash_capture.stale_after", crash_capture.stale_after))
             .or_else(|| window("crash_capture.empty_within", crash_capture.empty_within))
             .or_else(|| window("probes.certificate_within", self.probes.certificate_within))
+            .or_else(|| must("units.timer_late_for", !self.units.timer_late_for.is_zero(), "can't be 0s".into()))
+            .or_else(|| must("units.timer_running_for", !self.units.timer_running_for.is_zero(), "can't be 0s".into()))
             .or_else(|| window("reachability.rotting_window", self.reachability.rotting_window))
     }
 

@@ -89,6 +89,12 @@ impl SourceError {
         Self { path: path.into(), fault: Fault::InvalidContent, detail: detail.into() }
     }
 
+    /// Somebody who should answer there does not, or not in a way that can be understood.
+    #[must_use]
+    pub fn unanswered(path: &Path, detail: impl Into<String>) -> Self {
+        Self { path: path.into(), fault: Fault::IoError, detail: detail.into() }
+    }
+
     pub(crate) fn io(path: &Path, error: ReadError) -> Self {
         let (fault, detail) = match error {
             ReadError::Os(errno) => (Fault::of(errno), std::io::Error::from(errno).to_string()),

@@ -15,6 +15,7 @@ mod pressure;
 pub(crate) mod probes;
 mod reachability;
 mod tasks;
+mod units;
 mod vm;
 mod watchdog;
 
@@ -37,6 +38,7 @@ pub const ALL: &[&Descriptor] = &[
     &probes::COLLECTOR,
     &reachability::COLLECTOR,
     &tasks::COLLECTOR,
+    &units::COLLECTOR,
     &vm::COLLECTOR,
     &watchdog::COLLECTOR,
 ];

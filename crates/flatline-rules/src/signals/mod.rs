@@ -20,6 +20,7 @@ mod reachability;
 pub mod targets;
 mod tasks;
 mod told;
+mod units;
 mod vm;
 mod watchdog;
 
@@ -51,5 +52,6 @@ pub fn all(config: &Config) -> Vec<Signal> {
         drives::signal(config),
         probes::signal(config),
         reachability::signal(config),
+        units::signal(config),
     ]
 }
