@@ -67,6 +67,7 @@ pub struct PrometheusBuilder {
     rules: Vec<String>,
     rule_files: Vec<PathBuf>,
     alertmanagers: Vec<String>,
+    history: Vec<String>,
 }
 
 impl PrometheusBuilder {
@@ -100,6 +101,12 @@ impl PrometheusBuilder {
         self
     }
 
+    /// Has these samples from the start: OpenMetrics text with times, ended by `# EOF`. `promtool` makes blocks of it.
+    pub fn history(mut self, openmetrics: impl Into<String>) -> Self {
+        self.history.push(openmetrics.into());
+        self
+    }
+
     /// Starts it and returns when it is ready.
     pub fn start(&self) -> Result<Prometheus> {
         let directory =
@@ -107,13 +114,20 @@ impl PrometheusBuilder {
         let configuration = directory.path().join("prometheus.yml");
         let text = self.configuration(directory.path())?.to_string();
         fs::write(&configuration, text).map_err(Error::file(&configuration))?;
+        let data = directory.path().join("data");
+        for openmetrics in &self.history {
+            let path = directory.path().join("history.om");
+            fs::write(&path, openmetrics).map_err(Error::file(&path))?;
+            let blocks = ["tsdb", "create-blocks-from", "openmetrics", "--quiet"];
+            Program::find("promtool", "prometheus")?.args(blocks).args([&path, &data]).run()?;
+        }
         let program = match &self.program {
             Some(path) => Program::at(path),
             None => Program::find("prometheus", "prometheus")?,
         };
         let mut process = program
             .args([format!("--config.file={}", configuration.display())])
-            .args([format!("--storage.tsdb.path={}", directory.path().join("data").display())])
+            .args([format!("--storage.tsdb.path={}", data.display())])
             .args(["--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle"])
             .scratch(directory.path())
             .start()?;
