@@ -102,6 +102,8 @@ impl PrometheusBuilder {
     }
 
     /// Has these samples from the start: OpenMetrics text with times, ended by `# EOF`. `promtool` makes blocks of it.
+    /// It can't mark series as ended, as a scrape that fails does: they are forgotten after 30 seconds instead of five
+    /// minutes, so scrapes must be closer than that.
     pub fn history(mut self, openmetrics: impl Into<String>) -> Self {
         self.history.push(openmetrics.into());
         self
@@ -125,7 +127,9 @@ impl PrometheusBuilder {
             Some(path) => Program::at(path),
             None => Program::find("prometheus", "prometheus")?,
         };
+        let forget = (!self.history.is_empty()).then_some("--query.lookback-delta=30s");
         let mut process = program
+            .args(forget)
             .args([format!("--config.file={}", configuration.display())])
             .args([format!("--storage.tsdb.path={}", data.display())])
             .args(["--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle"])

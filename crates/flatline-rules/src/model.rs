@@ -82,6 +82,8 @@ pub enum Scale {
     Watts,
     /// Degrees Celsius, bad above this.
     Celsius(f64),
+    /// Things that happened, counted between two points of the graph.
+    Events,
     /// Processors kept busy.
     Processors,
     /// 1 is so, by this word; what is not so has no series.

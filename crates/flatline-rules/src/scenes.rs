@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use flatline_catalog::{
-    Family, Label, boots, crash_capture, exporter, gpu, kernel_faults, kernel_log, memcg, mounts, netconsole, pressure,
-    probes, tasks, vm, watchdog,
+    Family, Label, boots, crash_capture, drives, exporter, gpu, journal, kernel_faults, kernel_log, memcg, mounts,
+    netconsole, pressure, probes, tasks, vm, watchdog,
 };
 
 use serde_json::Value;
@@ -156,6 +156,7 @@ impl Scene {
     fn host(&mut self, target: Target<'_>, up: &[Span], waits: impl Fn(&str, f64) -> f64) {
         let there = |minute, value: f64| inside(up, minute).then_some(value);
         self.gauge(&UP, target, &[], |minute| Some(f64::from(u8::from(inside(up, minute)))));
+        self.gauge(&exporter::STATE_AVAILABLE, target, &[], |minute| there(minute, 1.0));
         for resource in ["cpu", "memory", "io"] {
             let labels: Labels<'_> = &[(&pressure::RESOURCE, resource)];
             let share = |minute| waits(resource, minute).min(0.99);
@@ -175,7 +176,7 @@ impl Scene {
         }
         let labels: Labels<'_> = &[(&watchdog::DEVICE, "watchdog0")];
         self.gauge(&watchdog::ACTIVE, target, labels, |minute| there(minute, 1.0));
-        let guarded = f64::from(u8::from(target.1.starts_with("pve") || target.1.starts_with("devvm")));
+        let guarded = f64::from(u8::from(!target.1.starts_with("hemma")));
         self.gauge(&watchdog::PROTECTING, target, labels, |minute| there(minute, guarded));
         self.gauge(&watchdog::TIMELEFT_SECONDS, target, labels, |minute| there(minute, 60.0 - (minute * 7.0) % 10.0));
         for (channel, ready) in [("pstore", 1.0), ("kdump", guarded), ("netconsole", 1.0 - guarded)] {
@@ -199,6 +200,7 @@ impl Scene {
         let there = |minute| boot(minute).filter(|_| inside(up, minute));
         let crashed = |minute| there(minute).and_then(|index| index.checked_sub(1)).and_then(|index| up.get(index));
         self.gauge(&boots::BOOT_TIME, target, &[], |minute| there(minute).and_then(began).map(unix));
+        self.gauge(&boots::HEARTBEAT, target, &[], |minute| there(minute).map(|_| unix(minute)));
         self.gauge(&boots::HEARTBEAT_STALLED, target, &[], |minute| there(minute).map(|_| 0.0));
         self.gauge(&boots::PREVIOUS_CLEAN, target, &[], |minute| {
             there(minute).map(|index| f64::from(u8::from(index == 0)))
@@ -220,6 +222,10 @@ impl Scene {
         self.host(pve, &[EVER], |_, minute| 0.02 * wobble(minute, 3.0));
         self.host(devvm, &[(0.0, STALL + 0.5), (170.0, END)], |_, minute| 0.05 * wobble(minute, 4.0));
         self.gauge(&vm::FOUND, pve, &[], |_| Some(3.0));
+        for device in ["sda", "nvme0"] {
+            self.gauge(&drives::SMART_HEALTHY, pve, &[(&drives::DEVICE, device)], |_| Some(1.0));
+        }
+        self.gauge(&drives::PENDING, pve, &[(&drives::DEVICE, "sda")], |_| Some(0.0));
         for (index, name) in ["devvm", "files", "router"].into_iter().enumerate() {
             let own = index == 0;
             let seed = if own { 1.0 } else { 2.0 };
@@ -319,6 +325,8 @@ impl Scene {
         self.gauge(&tasks::BLOCKED_OLDEST_SECONDS, target, wchan, |minute| {
             Some(if stuck(minute) { wobble(minute * 3.0, 1.0) * 2.0 } else { 0.0 })
         });
+        let told: Labels<'_> = &[(&journal::KIND, "systemd_unit_failed")];
+        self.events(&journal::EVENTS, target, told, &[KILLED + 0.2], &[EVER]);
         let t3: Labels<'_> = &[(&probes::PROBE, "t3-terminal")];
         self.gauge(&probes::SUCCESS, target, t3, |minute| Some(f64::from(u8::from(!stuck(minute - 1.0)))));
     }

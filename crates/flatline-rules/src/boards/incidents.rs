@@ -32,13 +32,8 @@ impl Enabled {
         for picture in &mut board.pictures {
             picture.alerts.retain(|alert| self.0.contains(alert));
         }
-        let mut alerts: Vec<&'static str> = Vec::new();
-        for alert in board.pictures.iter().flat_map(|picture| &picture.alerts) {
-            if !alerts.contains(alert) {
-                alerts.push(alert);
-            }
-        }
-        let alerts = firing("What Flatline said", "The alerts that fire, in the order of the pictures below.", &alerts);
+        let alerts =
+            firing("What Flatline said", "The alerts that fire, in the order of the pictures below.", &board.alerts());
         board.pictures.splice(0..0, alerts);
         board
     }
@@ -73,6 +68,9 @@ impl Picture {
     }
 }
 
+/// In seconds.
+const A_DAY: f64 = 86_400.0;
+
 fn of(family: &'static Family) -> Select {
     select(family).chosen()
 }
@@ -98,7 +96,7 @@ fn kernel_says() -> Picture {
     picture(
         "What the kernel said",
         "Lines of trouble in the kernel's log, by what they mean. Silence proves nothing: a kernel whose disk is dead can't say so.",
-        Scale::Amount,
+        Scale::Events,
     )
     .line(counted(of(&kernel_log::EVENTS)).above(0.0), "{instance} {kind}")
 }
@@ -121,7 +119,7 @@ fn vm_disk(config: &Config) -> Board {
         picture(
             "What QEMU says of the guest",
             "The run state QEMU reports. In a stall inside QEMU it says running throughout: that is the lie this dashboard is about.",
-            Scale::Fact("so"),
+            Scale::Fact("yes"),
         )
         .line(Expr::from(of(&vm::VM_STATUS)).equals(1.0), "{vm} {status}")
         .told_by(&["VmIoError"]),
@@ -156,7 +154,7 @@ fn vm_disk(config: &Config) -> Board {
         picture(
             "Whether QEMU's monitor answers",
             "How asking QMP ends: up, no_reply, refused and so on. A monitor that answers proves that QEMU's main loop lives, not that the disk does.",
-            Scale::Fact("so"),
+            Scale::Fact("yes"),
         )
         .line(Expr::from(of(&vm::QMP_STATE)).equals(1.0), "{vm} {state}")
         .told_by(&["VmQmpUnresponsive", "VmMonitorUnreadable"]),
@@ -169,7 +167,7 @@ fn vm_disk(config: &Config) -> Board {
         picture(
             "Rewrites of the disk's limits",
             "Times the throttle of a running disk was set anew. On 2026-06-11 a job did so every hour, twenty minutes before the stall the last time.",
-            Scale::Amount,
+            Scale::Events,
         )
         .line(counted(of(&vm::THROTTLE_CHANGES)), DISK)
         .told_by(&["VmThrottleRewritten"]),
@@ -224,7 +222,7 @@ fn livelock(config: &Config) -> Board {
         picture(
             "Killed for memory",
             "Processes the kernel killed in the cgroup. In a livelock: none, and that is the trouble.",
-            Scale::Amount,
+            Scale::Events,
         )
         .line(counted(of(&memcg::EVENTS).with(&memcg::EVENT, "oom_kill")), CGROUP_LEGEND)
         .told_by(&["OomKilled", "EarlyoomKilled"]),
@@ -296,10 +294,10 @@ fn gpu(config: &Config) -> Board {
         longest_blocked(config),
         picture(
             "Since the last boot",
-            "How long the host has been up. A fall to 0 is a boot; a gap before it is how long the host was dead.",
+            "How long hosts have been up that booted within a day. The gap before a line begins is how long the host was dead.",
             Scale::Duration,
         )
-        .line(since(of(&boots::BOOT_TIME)), "{instance}")
+        .line(since(of(&boots::BOOT_TIME)).below(A_DAY), "{instance}")
         .told_by(&["HostRebootedUncleanly", "HostCrashLooping"]),
         answering().told_by(&["ExporterDown"]),
     ];
@@ -333,7 +331,7 @@ fn mount(config: &Config) -> Board {
         picture(
             "Reconnections to SMB servers",
             "The kernel's SMB client lost its server and tried again.",
-            Scale::Amount,
+            Scale::Events,
         )
         .line(counted(of(&mounts::CIFS_SESSION_RECONNECTS)), "{instance} sessions")
         .line(counted(of(&mounts::CIFS_SHARE_RECONNECTS)), "{instance} shares"),
@@ -367,10 +365,10 @@ fn crashes(config: &Config) -> Board {
         answering().told_by(&["DevvmDown", "ExporterDown"]),
         picture(
             "Since the last boot",
-            "How long each host has been up. A saw-tooth of minutes or hours is a host that crashes in circles.",
+            "How long hosts have been up that booted within a day. A saw-tooth of minutes or hours is a host that crashes in circles.",
             Scale::Duration,
         )
-        .line(since(of(&boots::BOOT_TIME)), "{instance}")
+        .line(since(of(&boots::BOOT_TIME)).below(A_DAY), "{instance}")
         .told_by(&["HostCrashLooping", "KernelChanged"]),
         picture(
             "How the boot before ended",
@@ -395,7 +393,7 @@ fn crashes(config: &Config) -> Board {
         picture(
             "Faults the kernel counted",
             "Oopses, warnings, stalls, lockups, hung tasks, OOM kills.",
-            Scale::Amount,
+            Scale::Events,
         )
         .line(counted(of(&kernel_faults::FAULTS)).above(0.0), "{instance} {kind}"),
         kernel_says().told_by(&["KernelOops", "KernelLockup"]),
@@ -408,10 +406,10 @@ fn crashes(config: &Config) -> Board {
         .told_by(&["RemoteKernelTrouble"]),
         picture(
             "Whether a crash would leave evidence",
-            "Each way in which a crash can be recorded, and whether it would work.",
+            "Whether at least one way to record a crash (pstore, kdump, netconsole) would work.",
             Scale::State { good: "evidence", bad: "nothing" },
         )
-        .line(of(&crash_capture::READY), "{instance} {channel}")
+        .line(by("max", &["instance"], of(&crash_capture::READY)), "{instance}")
         .told_by(&["CrashCaptureNotArmed", "CrashEvidenceWaiting"]),
         picture(
             "Whether a hang would end by itself",

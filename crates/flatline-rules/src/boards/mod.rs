@@ -11,7 +11,7 @@ use flatline_catalog::{Label, memcg, vm};
 use crate::config::Config;
 use crate::model::{Column, Graph, Scale, Signal};
 use crate::prometheus::{ALERTNAME, ALERTS, ALERTSTATE};
-use crate::promql::{Expr, select};
+use crate::promql::{Expr, Select, by, select};
 
 /// The overview's uid.
 pub const OVERVIEW: &str = "flatline-overview";
@@ -139,12 +139,33 @@ fn firing(title: &'static str, description: &'static str, alerts: &[&'static str
         title,
         description,
         lines: vec![(
-            select(&ALERTS).with(&ALERTSTATE, "firing").like(&ALERTNAME, &alerts.join("|")).chosen().into(),
+            // One row per alert and host, however many disks or cgroups it is about.
+            by("max", &[ALERTNAME.name, "instance"], fires(alerts)),
             "{alertname} {instance}",
         )],
         scale: Scale::Alarm("fires"),
         alerts: alerts.to_vec(),
     })
+}
+
+/// The series of these alerts while they fire.
+#[must_use]
+pub fn fires(alerts: &[&str]) -> Select {
+    select(&ALERTS).with(&ALERTSTATE, "firing").like(&ALERTNAME, &alerts.join("|")).chosen()
+}
+
+impl Board {
+    /// The alerts of its panels.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<&'static str> {
+        let mut alerts: Vec<&str> = Vec::new();
+        for alert in self.pictures.iter().flat_map(|picture| &picture.alerts) {
+            if !alerts.contains(alert) {
+                alerts.push(alert);
+            }
+        }
+        alerts
+    }
 }
 
 /// Signals on one dashboard.

@@ -6,15 +6,15 @@ use flatline_catalog::Label;
 
 use super::grafana::{
     Annotation, Annotations, CellOptions, Color, Current, Custom, DATASOURCE, Dashboard, DataLink, Field, FieldConfig,
-    GridPos, Legend, LinesCustom, LinesOptions, Link, MappedTo, Mapping, Matcher, Merge, Options, Organize, Override,
-    Panel, Property, StatesCustom, StatesOptions, Step, TableCustom, TableOptions, Target, Templating, Thresholds,
-    ThresholdsStyle, TimeRange, Tooltip, Transformation, Variable,
+    GridPos, Legend, LinesCustom, LinesOptions, Link, Mapped, MappedTo, Mapping, Matcher, Merge, Options, Organize,
+    Override, Panel, Property, Special, StatesCustom, StatesOptions, Step, TableCustom, TableOptions, Target,
+    Templating, Thresholds, ThresholdsStyle, TimeRange, Tooltip, Transformation, Variable,
 };
 use crate::boards::{self, Board, Choice, Layout, Moment, OVERVIEW, Picture};
 use crate::config::Config;
 use crate::model::{Alert, Column, Scale, Signal, fill};
 use crate::prometheus;
-use crate::promql::{Expr, select};
+use crate::promql::Expr;
 
 const GREEN: &str = "green";
 const YELLOW: &str = "yellow";
@@ -36,14 +36,15 @@ fn dashboard(board: &Board, signals: &[Signal], config: &Config) -> Dashboard {
     let table = (!board.columns.is_empty()).then(|| hosts(&board.columns));
     let mut panels: Vec<Panel> = table.into_iter().collect();
     let (above, top) = (panels.len(), panels.iter().map(|panel| panel.grid_pos.h).sum());
+    let mut place = Place { layout: board.layout, column: 0, y: top };
     panels.extend(board.pictures.iter().enumerate().map(|(index, picture)| Panel {
         id: above + index + 1,
-        grid_pos: board.layout.place(top, index),
+        grid_pos: place.next(picture),
         links: links(board, picture, &alerts, config),
-        ..draw(picture, &board.choices)
+        ..draw(picture, board)
     }));
     let moments = board.moments.iter().map(mark);
-    let annotations = firing_alerts(&alerts).into_iter().chain(moments).collect();
+    let annotations = firing_alerts(&board.alerts()).into_iter().chain(moments).collect();
     Dashboard {
         uid: board.uid,
         title: board.title,
@@ -61,14 +62,35 @@ fn dashboard(board: &Board, signals: &[Signal], config: &Config) -> Dashboard {
     }
 }
 
-impl Layout {
-    /// Where the panel of that number stands, below `top`.
-    const fn place(self, top: usize, index: usize) -> GridPos {
-        match self {
-            Self::Stack => GridPos { h: 7, w: 24, x: 0, y: top + index * 7 },
-            Self::Pairs => GridPos { h: 8, w: 12, x: index % 2 * 12, y: top + index / 2 * 8 },
+/// Where the next panel stands.
+struct Place {
+    layout: Layout,
+    column: usize,
+    y: usize,
+}
+
+impl Place {
+    fn next(&mut self, picture: &Picture) -> GridPos {
+        let alerts = matches!(picture.scale, Scale::Alarm(_));
+        let (h, w) = match self.layout {
+            // What fires is as wide as the table or the graphs below it, and needs a line per alert.
+            _ if alerts => {
+                (if picture.alerts.len() > 20 { 16 } else { (3 + picture.alerts.len() / 2).clamp(5, 8) }, 24)
+            }
+            Layout::Stack => (if are_states(picture) { 5 } else { 7 }, 24),
+            Layout::Pairs => (8, 12),
+        };
+        let at = GridPos { h, w, x: self.column, y: self.y };
+        self.column = (self.column + w) % 24;
+        if self.column == 0 {
+            self.y += h;
         }
+        at
     }
+}
+
+const fn are_states(picture: &Picture) -> bool {
+    matches!(picture.scale, Scale::State { .. } | Scale::Fact(_) | Scale::Alarm(_))
 }
 
 /// Every expression of a dashboard with the panel it stands in.
@@ -133,18 +155,13 @@ fn variables(choices: &[Choice], config: &Config) -> Vec<Variable> {
     variables
 }
 
-fn firing_alerts(alerts: &[&Alert]) -> Option<Annotation> {
-    let names: Vec<&str> = alerts.iter().map(|alert| alert.name).collect();
-    let firing = select(&prometheus::ALERTS)
-        .with(&prometheus::ALERTSTATE, "firing")
-        .like(&prometheus::ALERTNAME, &names.join("|"))
-        .chosen();
-    (!names.is_empty()).then(|| Annotation {
+fn firing_alerts(alerts: &[&str]) -> Option<Annotation> {
+    (!alerts.is_empty()).then(|| Annotation {
         name: "Alerts",
         datasource: DATASOURCE,
         enable: true,
         icon_color: RED,
-        expr: firing.to_string(),
+        expr: boards::fires(alerts).to_string(),
         title_format: "{{alertname}}",
         tag_keys: "instance,severity",
         use_value_for_time: false,
@@ -233,7 +250,7 @@ fn hosts(columns: &[(Column, &'static str)]) -> Panel {
     let host = Override {
         matcher: Matcher { id: "byName", options: HOST },
         properties: vec![
-            Property::Width(150),
+            Property::Width(138),
             Property::Links(vec![details("Boots and crashes of ${__value.text}", boards::TIMELINE, "${__value.text}")]),
         ],
     };
@@ -241,7 +258,7 @@ fn hosts(columns: &[(Column, &'static str)]) -> Panel {
         id: 1,
         kind: "table",
         title: "Hosts".to_owned(),
-        description: "One row per host, now. An empty cell means that the host does not say: the exporter is dead, may not look, or there is no such thing (a host without a watchdog).".to_owned(),
+        description: "One row per host, now. Task hang and mount hang: for how long the longest has not moved. An empty cell means that the host does not say: the exporter is dead, may not look, or there is no such thing (a host without a watchdog).".to_owned(),
         datasource: DATASOURCE,
         grid_pos: GridPos { h: 9, w: 24, x: 0, y: 0 },
         links: vec![siblings()],
@@ -274,39 +291,61 @@ fn details(title: &str, uid: &str, host: &str) -> DataLink {
 }
 
 fn cell((column, uid): &(Column, &'static str)) -> Override {
-    let Field { unit, decimals, mappings, thresholds, .. } = field(column.scale);
+    let Field { unit, decimals, mut mappings, thresholds, .. } = field(column.scale);
+    // Grafana gives what is missing the colour of the lowest threshold: green where nobody knows, or red.
+    let nothing = MappedTo { text: "", color: "transparent", index: 9 };
+    let options = Mapped::Special(Special { matched: "null+nan", result: nothing });
+    mappings.push(Mapping { kind: "special", options });
+    let judged = thresholds.steps.len() > 1;
     let mut properties = vec![
         Property::Unit(unit),
         Property::Thresholds(thresholds),
-        Property::Cell(CellOptions { kind: "color-background", mode: "basic" }),
+        Property::Mappings(mappings),
+        Property::Width(width(column)),
         Property::Links(vec![details("Details", uid, "${__data.fields.Host}")]),
     ];
     properties.extend(decimals.map(Property::Decimals));
-    if !mappings.is_empty() {
-        properties.push(Property::Mappings(mappings));
+    if judged {
+        properties.push(Property::Cell(CellOptions { kind: "color-background", mode: "basic" }));
     }
     Override { matcher: Matcher { id: "byName", options: column.title }, properties }
 }
 
-fn draw(picture: &Picture, choices: &[Choice]) -> Panel {
-    let states = matches!(picture.scale, Scale::State { .. } | Scale::Fact(_) | Scale::Alarm(_));
+/// Pixels that the heading and the words of a column need: Grafana cuts what does not fit.
+fn width(column: &Column) -> u16 {
+    let words = match column.scale {
+        Scale::State { good, bad } => good.len().max(bad.len()),
+        _ => 0,
+    };
+    let letters = u16::try_from(words.max(column.title.len())).unwrap_or(u16::MAX);
+    letters.saturating_mul(8).saturating_add(20).max(60)
+}
+
+/// Pixels left of a graph where graphs stand one above the other: as wide everywhere, or their times don't line up.
+const AXIS: u16 = 260;
+
+fn draw(picture: &Picture, board: &Board) -> Panel {
+    let axis_width = (board.layout == Layout::Stack).then_some(AXIS);
+    let states = are_states(picture);
     let mut defaults = field(picture.scale);
     let legend = Legend { display_mode: "list", placement: "bottom", show_legend: !states, calcs: [] };
     let tooltip = Tooltip { mode: "multi", sort: "desc" };
     let (kind, custom, options) = if states {
-        let options = StatesOptions { show_value: "never", row_height: 0.8, merge_values: true, legend, tooltip };
-        let custom = StatesCustom { fill_opacity: 80, line_width: 0 };
+        let options = StatesOptions { show_value: "auto", row_height: 0.8, merge_values: true, legend, tooltip };
+        let custom = StatesCustom { fill_opacity: 80, line_width: 0, axis_width };
         ("state-timeline", Custom::States(custom), Options::States(options))
     } else {
         defaults.color.mode = "palette-classic";
         let bounded = defaults.thresholds.steps.len() > 1;
+        let events = picture.scale == Scale::Events;
         let custom = LinesCustom {
-            draw_style: "line",
+            draw_style: if events { "bars" } else { "line" },
             line_width: 1,
-            fill_opacity: 8,
-            show_points: "auto",
+            fill_opacity: if events { 60 } else { 8 },
+            show_points: if events { "never" } else { "auto" },
             span_nulls: false,
             thresholds_style: ThresholdsStyle { mode: if bounded { "dashed" } else { "off" } },
+            axis_width,
         };
         ("timeseries", Custom::Lines(custom), Options::Lines(LinesOptions { legend, tooltip }))
     };
@@ -314,7 +353,7 @@ fn draw(picture: &Picture, choices: &[Choice]) -> Panel {
     let targets = picture.lines.iter().enumerate().map(|(index, (expr, legend))| Target {
         ref_id: ref_id(index),
         datasource: DATASOURCE,
-        expr: narrowed(expr, choices).to_string(),
+        expr: narrowed(expr, &board.choices).to_string(),
         instant: false,
         range: true,
         format: "time_series",
@@ -370,7 +409,7 @@ fn field(scale: Scale) -> Field {
         Scale::Seconds(bad) => ("s", &[step(GREEN), above(bad, RED)]),
         Scale::PerSecond => ("cps", &[step(GREEN)]),
         Scale::Duration => ("s", &[step(GREEN)]),
-        Scale::Amount | Scale::Processors => ("short", &[step(GREEN)]),
+        Scale::Amount | Scale::Processors | Scale::Events => ("short", &[step(GREEN)]),
         Scale::Bytes => ("bytes", &[step(GREEN)]),
         Scale::Watts => ("watt", &[step(GREEN)]),
         Scale::Celsius(bad) => ("celsius", &[step(GREEN), above(bad, RED)]),
@@ -384,7 +423,8 @@ fn field(scale: Scale) -> Field {
         Scale::Alarm(text) => BTreeMap::from([word("1", text, RED, 0)]),
         _ => BTreeMap::new(),
     };
-    let mappings = if words.is_empty() { Vec::new() } else { vec![Mapping { kind: "value", options: words }] };
+    let mappings =
+        if words.is_empty() { Vec::new() } else { vec![Mapping { kind: "value", options: Mapped::Values(words) }] };
     let share = matches!(scale, Scale::Share(..));
     Field {
         unit,

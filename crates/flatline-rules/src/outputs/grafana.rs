@@ -223,6 +223,8 @@ pub struct LinesCustom {
     pub show_points: &'static str,
     pub span_nulls: bool,
     pub thresholds_style: ThresholdsStyle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axis_width: Option<u16>,
 }
 
 #[derive(Debug, Serialize)]
@@ -235,13 +237,29 @@ pub struct ThresholdsStyle {
 pub struct StatesCustom {
     pub fill_opacity: u8,
     pub line_width: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axis_width: Option<u16>,
 }
 
 #[derive(Debug, Serialize)]
 pub struct Mapping {
     #[serde(rename = "type")]
     pub kind: &'static str,
-    pub options: BTreeMap<&'static str, MappedTo>,
+    pub options: Mapped,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Mapped {
+    Values(BTreeMap<&'static str, MappedTo>),
+    Special(Special),
+}
+
+#[derive(Debug, Serialize)]
+pub struct Special {
+    #[serde(rename = "match")]
+    pub matched: &'static str,
+    pub result: MappedTo,
 }
 
 #[derive(Debug, Serialize)]

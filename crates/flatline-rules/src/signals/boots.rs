@@ -31,7 +31,7 @@ pub(super) fn signal(config: &Config) -> Signal {
         .concat(),
         test_stride: 1,
         columns: vec![Column {
-            title: "Last shutdown",
+            title: "Shutdown",
             expr: by("min", &["instance"], select(&boots::PREVIOUS_CLEAN).chosen()),
             scale: Scale::State { good: "clean", bad: "crash" },
         }],

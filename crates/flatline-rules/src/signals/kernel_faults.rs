@@ -15,7 +15,7 @@ pub(super) fn signal() -> Signal {
         cases: Vec::new(),
         test_stride: 1,
         columns: vec![Column {
-            title: "Kernel faults in a day",
+            title: "Faults 24h",
             expr: by("sum", &["instance"], increase(faults(), Range::Fixed(Span::hours(24)))),
             scale: Scale::Count(1.0),
         }],

@@ -5,11 +5,18 @@ use flatline_rules::scenes::{self, MINUTES, START, Scene, WORST};
 use flatline_rules::{Config, signals};
 use serde_json::Value;
 
-/// What Grafana puts in for its variables: everything, and a minute.
-pub(crate) fn sent(expr: &str) -> String {
-    ["$job", "$instance", "$vm", "$cgroup"]
-        .iter()
-        .fold(expr.replace("$__rate_interval", "1m"), |expr, variable| expr.replace(variable, ".+"))
+/// What Grafana puts in for its variables: what is chosen, else everything; and a minute.
+fn sent(expr: &str, chosen: &[(&str, &str)]) -> String {
+    let all = ["$job", "$instance", "$vm", "$cgroup"].map(|variable| (variable, ".+"));
+    let values = chosen.iter().copied().chain(all);
+    values.fold(expr.replace("$__rate_interval", "1m"), |expr, (variable, value)| expr.replace(variable, value))
+}
+
+/// An expression with what is chosen for its variables.
+pub(crate) struct Query<'a> {
+    pub(crate) expr: &'a str,
+    pub(crate) chosen: &'a [(&'a str, &'a str)],
+    pub(crate) instant: bool,
 }
 
 /// A Prometheus with the incidents and what Flatline would have said.
@@ -31,11 +38,11 @@ pub(crate) const fn worst() -> i64 {
     START + WORST as i64 * 60
 }
 
-/// The series that an expression gives from the start of the afternoon to `until`, or at that moment.
-pub(crate) fn answer(prometheus: &Prometheus, expr: &str, instant: bool, until: i64) -> Result<Vec<Value>, String> {
+/// The series that a query gives from the start of the afternoon to `until`, or at that moment.
+pub(crate) fn answer(prometheus: &Prometheus, query: &Query<'_>, until: i64) -> Result<Vec<Value>, String> {
     let (start, until) = (START.to_string(), until.to_string());
-    let expr = sent(expr);
-    let data = if instant {
+    let expr = sent(query.expr, query.chosen);
+    let data = if query.instant {
         prometheus.api("query", &[("query", &expr), ("time", &until)])
     } else {
         prometheus.api("query_range", &[("query", &expr), ("start", &start), ("end", &until), ("step", "30")])

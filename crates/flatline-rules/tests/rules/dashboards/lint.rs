@@ -272,13 +272,14 @@ fn target_counter_agg_rule() {
 /// the panel shows what the alert judges, and counts within an hour or a day.
 #[test]
 fn target_rate_interval_rule() {
-    const FIXED: [&str; 6] = [
+    const FIXED: [&str; 7] = [
         "Hosts",
         "Cgroups throttled at memory.high",
         "Cgroups waiting for memory",
         "Pages freed per throttling",
         "Trouble in the kernel's log",
         "Kernel faults",
+        "What services said",
     ];
     rule("target-rate-interval-rule", |dashboard| {
         let all = queries(dashboard).into_iter();

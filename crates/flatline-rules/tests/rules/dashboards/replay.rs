@@ -8,12 +8,12 @@ use flatline_rules::signals;
 use serde_json::Value;
 
 use super::super::generated::complete;
-use super::asked::{self, end, prometheus, worst};
+use super::asked::{self, Query, end, prometheus, worst};
 use super::{generated, list, text};
 
 /// At the worst moment, or over the whole afternoon.
 fn answer(prometheus: &Prometheus, expr: &str, instant: bool) -> Vec<Value> {
-    asked::answer(prometheus, expr, instant, if instant { worst() } else { end() }).unwrap()
+    asked::answer(prometheus, &Query { expr, chosen: &[], instant }, if instant { worst() } else { end() }).unwrap()
 }
 
 #[test]
