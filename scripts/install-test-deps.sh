@@ -7,7 +7,7 @@ packages=(
     prometheus prometheus-alertmanager prometheus-node-exporter # the real far end, and what we are measured beside
     qemu-system-x86 busybox-static e2fsprogs xz-utils           # guests; their kernel is fetched at first use
     qemu-utils patchelf                                          # disks that can die; a newer QEMU, fetched likewise
-    curl python3 util-linux                                      # clients and limits of the fault tests
+    curl python3 util-linux iproute2                             # clients and limits of the fault tests; networks that break
 )
 
 installed() {

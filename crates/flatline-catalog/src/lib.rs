@@ -12,6 +12,7 @@ pub mod crash_capture;
 pub mod drives;
 pub mod exporter;
 pub mod gpu;
+pub mod host_facts;
 pub mod journal;
 pub mod kernel_faults;
 pub mod kernel_log;
@@ -20,6 +21,7 @@ pub mod mounts;
 pub mod netconsole;
 pub mod pressure;
 pub mod probes;
+pub mod reachability;
 pub mod tasks;
 pub mod vm;
 pub mod watchdog;
@@ -42,7 +44,9 @@ pub const SIGNALS: &[(&str, &[&Family])] = &[
     ("journal", journal::FAMILIES),
     ("netconsole", netconsole::FAMILIES),
     ("boots", boots::FAMILIES),
+    ("host_facts", host_facts::FAMILIES),
     ("probes", probes::FAMILIES),
+    ("reachability", reachability::FAMILIES),
     ("exporter", exporter::FAMILIES),
 ];
 

@@ -56,6 +56,16 @@ fn a_host_whose_mounts_are_not_on_this_one() {
 }
 
 #[test]
+fn a_host_whose_accept_queue_rots() {
+    golden_with("network", "reachability", &["--collector.reachability.patience=10s"]);
+}
+
+#[test]
+fn a_host_and_what_it_runs_on() {
+    golden("facts", "host_facts");
+}
+
+#[test]
 fn hosts_with_gpus_of_every_kind() {
     for name in ["r9700", "mi300x", "strix-halo", "arc-b580", "i915-amdgpu"] {
         golden_with(&format!("gpu/{name}"), "gpu", &["--collector.gpu.patience=10s"]);

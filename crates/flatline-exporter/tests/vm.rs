@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Generous for whoever answers, and waited for in vain for whoever does not.
-const TIMEOUT: &str = "--collector.vm.timeout=2s";
+const TIMEOUT: &str = "--collector.vm.timeout=4s";
 
 struct Host {
     directory: TempDir,

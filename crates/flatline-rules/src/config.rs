@@ -65,6 +65,7 @@ pub struct Config {
     pub netconsole: Netconsole,
     pub crash_capture: CrashCapture,
     pub probes: Probes,
+    pub reachability: Reachability,
 }
 
 /// What can be changed about one alert.
@@ -244,6 +245,16 @@ pub struct Probes {
     pub certificate_within: Span,
 }
 
+/// Whether hosts can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Reachability {
+    pub rotting_window: Span,
+    pub rotting_for: Span,
+    pub gate_for: Span,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -268,6 +279,7 @@ impl Default for Config {
             netconsole: Netconsole::default(),
             crash_capture: CrashCapture::default(),
             probes: Probes::default(),
+            reachability: Reachability::default(),
         }
     }
 }
@@ -415,6 +427,12 @@ impl Default for CrashCapture {
 impl Default for Probes {
     fn default() -> Self {
         Self { failing_for: Span::minutes(3), certificate_within: Span::hours(24 * 14) }
+    }
+}
+
+impl Default for Reachability {
+    fn default() -> Self {
+        Self { rotting_window: Span::minutes(1), rotting_for: Span::minutes(3), gate_for: Span::minutes(2) }
     }
 }
 
@@ -588,6 +606,7 @@ impl Config {
             .or_else(|| window("crash_capture.stale_after", crash_capture.stale_after))
             .or_else(|| window("crash_capture.empty_within", crash_capture.empty_within))
             .or_else(|| window("probes.certificate_within", self.probes.certificate_within))
+            .or_else(|| window("reachability.rotting_window", self.reachability.rotting_window))
     }
 
     fn bad_alert(&self, name: &str) -> Option<(String, String)> {

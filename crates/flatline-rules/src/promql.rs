@@ -301,6 +301,12 @@ pub fn changes(select: Select, range: Range) -> Expr {
     call("changes", select.over(range))
 }
 
+/// `resets` of a selector over a range: how often a value fell.
+#[must_use]
+pub fn resets(select: Select, range: Range) -> Expr {
+    call("resets", select.over(range))
+}
+
 /// `quantile_over_time` of a selector over a range.
 #[must_use]
 pub fn quantile(share: f64, select: Select, range: Range) -> Expr {

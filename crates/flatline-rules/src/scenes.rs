@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use flatline_catalog::{
-    Family, Label, boots, crash_capture, drives, exporter, gpu, journal, kernel_faults, kernel_log, memcg, mounts,
-    netconsole, pressure, probes, tasks, vm, watchdog,
+    Family, Label, boots, crash_capture, drives, exporter, gpu, host_facts, journal, kernel_faults, kernel_log, memcg,
+    mounts, netconsole, pressure, probes, reachability, tasks, vm, watchdog,
 };
 
 use serde_json::Value;
@@ -157,6 +157,8 @@ impl Scene {
         let there = |minute, value: f64| inside(up, minute).then_some(value);
         self.gauge(&UP, target, &[], |minute| Some(f64::from(u8::from(inside(up, minute)))));
         self.gauge(&exporter::STATE_AVAILABLE, target, &[], |minute| there(minute, 1.0));
+        self.gauge(&reachability::GATE, target, &[], |minute| there(minute, 1.0));
+        self.gauge(&host_facts::CHANGED, target, &[(&host_facts::FACT, "kernel")], |minute| there(minute, 0.0));
         for resource in ["cpu", "memory", "io"] {
             let labels: Labels<'_> = &[(&pressure::RESOURCE, resource)];
             let share = |minute| waits(resource, minute).min(0.99);

@@ -18,6 +18,7 @@ pub mod crash_capture;
 pub mod drives;
 pub mod flat_keyed;
 pub mod gpu;
+pub mod host_facts;
 pub mod kernel_faults;
 pub mod kernel_ring;
 pub mod memcg;
@@ -26,6 +27,7 @@ pub mod mounts;
 pub mod pressure;
 pub mod probes;
 pub mod psi;
+pub mod reachability;
 pub mod read;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;

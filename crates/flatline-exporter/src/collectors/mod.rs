@@ -4,6 +4,7 @@ mod boots;
 mod crash_capture;
 mod drives;
 mod gpu;
+mod host_facts;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
@@ -12,6 +13,7 @@ mod mounts;
 mod netconsole;
 mod pressure;
 pub(crate) mod probes;
+mod reachability;
 mod tasks;
 mod vm;
 mod watchdog;
@@ -24,6 +26,7 @@ pub const ALL: &[&Descriptor] = &[
     &crash_capture::COLLECTOR,
     &drives::COLLECTOR,
     &gpu::COLLECTOR,
+    &host_facts::COLLECTOR,
     &journal::COLLECTOR,
     &kernel_faults::COLLECTOR,
     &kernel_log::COLLECTOR,
@@ -32,6 +35,7 @@ pub const ALL: &[&Descriptor] = &[
     &netconsole::COLLECTOR,
     &pressure::COLLECTOR,
     &probes::COLLECTOR,
+    &reachability::COLLECTOR,
     &tasks::COLLECTOR,
     &vm::COLLECTOR,
     &watchdog::COLLECTOR,

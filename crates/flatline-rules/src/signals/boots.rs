@@ -12,7 +12,6 @@ use crate::span::Span;
 const UNCLEAN: &str = "HostRebootedUncleanly";
 const LOOPING: &str = "HostCrashLooping";
 const STALLED: &str = "HeartbeatStalled";
-const CHANGED: &str = "KernelChanged";
 const NOT_KEPT: &str = "StateNotKept";
 const INCIDENT: &str = "hemma, 2026-01-04 to 2026-01-06: nine crashes, pieced together by hand afterwards";
 
@@ -20,15 +19,8 @@ pub(super) fn signal(config: &Config) -> Signal {
     Signal {
         name: "boots",
         records: Vec::new(),
-        alerts: vec![unclean(config), looping(config), stalled(config), not_kept(config), changed(config)],
-        cases: [
-            unclean_cases(config),
-            looping_cases(config),
-            stalled_cases(config),
-            not_kept_cases(config),
-            changed_cases(config),
-        ]
-        .concat(),
+        alerts: vec![unclean(config), looping(config), stalled(config), not_kept(config)],
+        cases: [unclean_cases(config), looping_cases(config), stalled_cases(config), not_kept_cases(config)].concat(),
         test_stride: 1,
         columns: vec![Column {
             title: "Shutdown",
@@ -150,22 +142,6 @@ fn not_kept(config: &Config) -> Alert {
     }
 }
 
-fn changed(config: &Config) -> Alert {
-    let kernels = Matching::ignoring(&[&boots::KERNEL, &boots::PREVIOUS_KERNEL]);
-    Alert {
-        name: CHANGED,
-        severity: Severity::Info,
-        expr: Expr::from(select(&boots::BOOT_INFO))
-            .and(kernels.clone(), Expr::from(select(&boots::KERNEL_CHANGED)).equals(1.0))
-            .unless(kernels, up_for_long(config)),
-        hold: Span::ZERO,
-        summary: "{instance} now runs kernel {kernel}; before it was {previous_kernel}",
-        meaning: "This boot runs another kernel than the one before. Nothing is wrong by itself; drivers built for the old one may be missing, and what goes wrong from now on may be its doing.",
-        first: "was it meant? If not, see which update brought it, and whether out-of-tree drivers (`dkms status`) were built for it.",
-        incident: "hemma, 2026-01-06 11:46: another kernel, and the GPU's driver failed with error -22",
-    }
-}
-
 const TARGET: (&str, &str) = ("flatline", "hemma:10120");
 const FIRING: &[&[(&str, &str)]] = &[&[("job", TARGET.0), ("instance", TARGET.1)]];
 
@@ -282,25 +258,5 @@ fn not_kept_cases(config: &Config) -> Vec<Case> {
         stalled(beaten(state(case("the disk hangs"), flat(1.0)), flat(0.0)), beats(long)).never_until(end),
         stalled(beaten(state(case("healthy"), flat(1.0)), beats(long)), flat(0.0)).never_until(end),
         case("nobody wants a state directory").up(TARGET, flat(1.0)).never_until(end),
-    ]
-}
-
-fn changed_cases(config: &Config) -> Vec<Case> {
-    let step = config.scrape_interval;
-    let case = |name| Case::new(config, CHANGED, name);
-    let kernels = [(&boots::KERNEL, "6.8.0-90-generic"), (&boots::PREVIOUS_KERNEL, "6.14.0-37-generic")];
-    let info = |case: Case| case.series(&boots::BOOT_INFO, TARGET, &kernels, Samples::flat(1.0, 8));
-    let changed = |case: Case, value| case.series(&boots::KERNEL_CHANGED, TARGET, &[], Samples::flat(value, 8));
-    let booted =
-        |case: Case, share| case.series(&boots::BOOT_TIME, TARGET, &[], Samples::flat(booted(config, share), 8));
-    let [(_, kernel), (_, previous)] = kernels;
-    let firing: &[&[(&str, &str)]] =
-        &[&[("job", TARGET.0), ("instance", TARGET.1), ("kernel", kernel), ("previous_kernel", previous)]];
-    vec![
-        booted(changed(info(case("another kernel")), 1.0), 0.9).fires(Span::ZERO, firing),
-        changed(info(case("another kernel, when it booted is not known")), 1.0).fires(step, firing),
-        booted(changed(info(case("the same kernel")), 0.0), 0.0).never_until(step * 7),
-        booted(changed(info(case("another kernel, and no news")), 1.0), 1.5).never_until(step * 7),
-        booted(info(case("the kernel before is not known")), 0.0).never_until(step * 7),
     ]
 }

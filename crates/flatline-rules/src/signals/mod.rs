@@ -7,6 +7,7 @@ mod devvm;
 mod drives;
 mod exporter;
 mod gpu;
+mod host_facts;
 mod journal;
 mod kernel_faults;
 mod kernel_log;
@@ -15,6 +16,7 @@ mod mounts;
 mod netconsole;
 mod pressure;
 mod probes;
+mod reachability;
 pub mod targets;
 mod tasks;
 mod told;
@@ -40,6 +42,7 @@ pub fn all(config: &Config) -> Vec<Signal> {
         mounts::signal(config),
         gpu::signal(config),
         boots::signal(config),
+        host_facts::signal(config),
         kernel_log::signal(config),
         kernel_faults::signal(),
         journal::signal(config),
@@ -47,5 +50,6 @@ pub fn all(config: &Config) -> Vec<Signal> {
         crash_capture::signal(config),
         drives::signal(config),
         probes::signal(config),
+        reachability::signal(config),
     ]
 }
