@@ -5,7 +5,7 @@ PORT ?= 10120
 RULES_CONFIG := rules/flatline-rules.yml
 SKIPPED := $(or $(TMPDIR),/tmp)/flatline-skipped-$(shell id -u)
 
-.PHONY: run test deps lint unit docs generated generate bench golden clean
+.PHONY: run test deps lint unit docs generated generate preview bench golden clean
 
 ## Build and start the exporter without any configuration; arguments by ARGS="--log.level=debug".
 run:
@@ -38,6 +38,10 @@ generated:
 ## Writes rules/, dashboards/ and docs/alerts.md anew.
 generate:
 	$(CARGO) run --quiet --package flatline-rules -- generate --config $(RULES_CONFIG) --output .
+
+## Shows each dashboard on replayed incidents, drawn by Grafana's components; writes docs/images/dashboards. Needs npm.
+preview:
+	crates/flatline-rules/preview/run
 
 ## Criterion benches, then the whole process beside node_exporter; writes docs/benchmarks.md.
 bench:

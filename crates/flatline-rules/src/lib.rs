@@ -6,6 +6,7 @@
 //! Every expression is built from catalogue families ([`promql`]) and its text is held against the catalogue again
 //! before anything is written ([`check`]).
 
+pub mod boards;
 pub mod check;
 pub mod config;
 pub mod explain;
@@ -14,6 +15,7 @@ pub mod model;
 pub mod outputs;
 pub mod prometheus;
 pub mod promql;
+pub mod scenes;
 pub mod signals;
 pub mod span;
 

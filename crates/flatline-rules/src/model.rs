@@ -76,6 +76,20 @@ pub enum Scale {
     Duration,
     /// A plain number, neither good nor bad.
     Amount,
+    /// Bytes, neither good nor bad.
+    Bytes,
+    /// Watts, neither good nor bad.
+    Watts,
+    /// Degrees Celsius, bad above this.
+    Celsius(f64),
+    /// Things that happened, counted between two points of the graph.
+    Events,
+    /// Processors kept busy.
+    Processors,
+    /// 1 is so, by this word; what is not so has no series.
+    Fact(&'static str),
+    /// 1 is bad, by this word; what is good has no series.
+    Alarm(&'static str),
 }
 
 /// One recording rule: a series computed at every evaluation, before the alert that needs it.

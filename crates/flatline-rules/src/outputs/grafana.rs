@@ -2,8 +2,9 @@
 
 #![expect(missing_docs, reason = "the names are those of Grafana's schema")]
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,9 +18,37 @@ pub struct Dashboard {
     pub refresh: &'static str,
     pub schema_version: u32,
     pub time: TimeRange,
+    pub links: Vec<Link>,
     pub templating: Templating,
     pub annotations: Annotations,
     pub panels: Vec<Panel>,
+}
+
+/// A link of a dashboard or panel: Grafana wants every key of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    pub title: String,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub icon: &'static str,
+    pub tooltip: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    pub tags: Vec<&'static str>,
+    pub as_dropdown: bool,
+    pub target_blank: bool,
+    pub include_vars: bool,
+    pub keep_time: bool,
+}
+
+/// A link of a value.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataLink {
+    pub title: String,
+    pub url: String,
+    pub target_blank: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,6 +77,8 @@ pub struct Annotation {
     pub expr: String,
     pub title_format: &'static str,
     pub tag_keys: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub use_value_for_time: bool,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -96,6 +127,7 @@ pub struct Panel {
     pub description: String,
     pub datasource: Datasource,
     pub grid_pos: GridPos,
+    pub links: Vec<Link>,
     pub targets: Vec<Target>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub transformations: Vec<Transformation>,
@@ -124,9 +156,22 @@ pub struct Target {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Transformation {
-    pub id: &'static str,
-    pub options: Value,
+#[serde(tag = "id", content = "options", rename_all = "camelCase")]
+pub enum Transformation {
+    Merge(Merge),
+    Organize(Organize),
+}
+
+/// Merging has no options, but Grafana wants them.
+#[derive(Debug, Serialize)]
+pub struct Merge {}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Organize {
+    pub exclude_by_name: BTreeMap<String, bool>,
+    pub index_by_name: BTreeMap<String, usize>,
+    pub rename_by_name: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -150,15 +195,78 @@ pub struct Field {
     pub thresholds: Thresholds,
     pub color: Color,
     pub no_value: &'static str,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub custom: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Custom>,
+}
+
+/// What each kind of panel adds to a field.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Custom {
+    Table(TableCustom),
+    Lines(LinesCustom),
+    States(StatesCustom),
+}
+
+#[derive(Debug, Serialize)]
+pub struct TableCustom {
+    pub align: &'static str,
+    pub inspect: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LinesCustom {
+    pub draw_style: &'static str,
+    pub line_width: u8,
+    pub fill_opacity: u8,
+    pub show_points: &'static str,
+    pub span_nulls: bool,
+    pub thresholds_style: ThresholdsStyle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axis_width: Option<u16>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ThresholdsStyle {
+    pub mode: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatesCustom {
+    pub fill_opacity: u8,
+    pub line_width: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axis_width: Option<u16>,
 }
 
 #[derive(Debug, Serialize)]
 pub struct Mapping {
     #[serde(rename = "type")]
     pub kind: &'static str,
-    pub options: Map<String, Value>,
+    pub options: Mapped,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Mapped {
+    Values(BTreeMap<&'static str, MappedTo>),
+    Special(Special),
+}
+
+#[derive(Debug, Serialize)]
+pub struct Special {
+    #[serde(rename = "match")]
+    pub matched: &'static str,
+    pub result: MappedTo,
+}
+
+#[derive(Debug, Serialize)]
+pub struct MappedTo {
+    pub text: &'static str,
+    pub color: &'static str,
+    pub index: u8,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -190,10 +298,26 @@ pub struct Matcher {
     pub options: &'static str,
 }
 
+/// What an override overrides.
 #[derive(Debug, Serialize)]
-pub struct Property {
-    pub id: &'static str,
-    pub value: Value,
+#[serde(tag = "id", content = "value", rename_all = "camelCase")]
+pub enum Property {
+    Unit(&'static str),
+    Decimals(u8),
+    Mappings(Vec<Mapping>),
+    Thresholds(Thresholds),
+    Links(Vec<DataLink>),
+    #[serde(rename = "custom.cellOptions")]
+    Cell(CellOptions),
+    #[serde(rename = "custom.width")]
+    Width(u16),
+}
+
+#[derive(Debug, Serialize)]
+pub struct CellOptions {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub mode: &'static str,
 }
 
 #[derive(Debug, Serialize)]

@@ -6,7 +6,7 @@ mod rule_file;
 mod table;
 mod test_file;
 
-pub use dashboard::{expressions, overview, to_json as dashboard_json};
+pub use dashboard::{dashboards, expressions, to_json as dashboard_json};
 pub use rule_file::to_yaml as rule_file;
 pub use table::to_markdown as alert_table;
 pub use test_file::to_yaml as test_file;
@@ -93,11 +93,12 @@ pub fn generate(config: &Config) -> Result<Vec<File>, GenerateError> {
     for signal in signals.iter().filter(|signal| !signal.cases.is_empty()) {
         files.push(file(format!("rules/tests/{}.test.yml", signal.name), test_file(signal, config))?);
     }
-    let overview = overview(&signals, config);
-    for (panel, expr) in expressions(&overview) {
-        verify_expr(&format!("{}, {panel}", overview.uid), expr, config)?;
+    for dashboard in dashboards(&signals, config) {
+        for (panel, expr) in expressions(&dashboard) {
+            verify_expr(&format!("{}, {panel}", dashboard.uid), expr, config)?;
+        }
+        files.push(file(format!("dashboards/{}.json", dashboard.uid), dashboard_json(&dashboard))?);
     }
-    files.push(file(format!("dashboards/{}.json", overview.uid), dashboard_json(&overview))?);
     files.push(file("docs/alerts.md".to_owned(), Ok(alert_table(&signals, config)))?);
     Ok(files)
 }

@@ -23,7 +23,7 @@ pub(super) fn signal(config: &Config) -> Signal {
         cases: [unclean_cases(config), looping_cases(config), stalled_cases(config), not_kept_cases(config)].concat(),
         test_stride: 1,
         columns: vec![Column {
-            title: "Last shutdown",
+            title: "Shutdown",
             expr: by("min", &["instance"], select(&boots::PREVIOUS_CLEAN).chosen()),
             scale: Scale::State { good: "clean", bad: "crash" },
         }],

@@ -16,7 +16,7 @@ pub(super) fn signal(config: &Config) -> Signal {
         cases: cases(config),
         test_stride: 1,
         columns: vec![Column {
-            title: "Blind collectors",
+            title: "Blind",
             expr: targets::count_by_instance(blind(config, Select::chosen)),
             scale: Scale::Count(1.0),
         }],

@@ -5,7 +5,7 @@
 use flatline_catalog::crash_capture as capture;
 
 use crate::config::{Config, Severity};
-use crate::model::{Alert, Case, Column, Samples, Scale, Signal};
+use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
 use crate::promql::{Expr, Matching, Range, by, call, select, since};
 use crate::span::Span;
 
@@ -26,11 +26,17 @@ pub(super) fn signal(config: &Config) -> Signal {
         cases: [evidence_cases(config), not_armed_cases(config), stale_cases(config), empty_cases(config)].concat(),
         test_stride: 1,
         columns: vec![Column {
-            title: "A crash would leave",
+            title: "Crash leaves",
             expr: by("max", &["instance"], select(&capture::READY).chosen()),
             scale: Scale::State { good: "evidence", bad: "nothing" },
         }],
-        graphs: Vec::new(),
+        graphs: vec![Graph {
+            title: "Ways to record a crash",
+            description: "Whether each way in which a crash can leave evidence would work. One that works is enough; flatline_crash_capture_reason_info says why one does not.",
+            expr: select(&capture::READY).chosen().into(),
+            legend: "{instance} {channel}",
+            scale: Scale::State { good: "evidence", bad: "nothing" },
+        }],
     }
 }
 

@@ -3,7 +3,7 @@
 use flatline_catalog::drives;
 
 use crate::config::{Config, Severity};
-use crate::model::{Alert, Case, Samples, Signal};
+use crate::model::{Alert, Case, Graph, Samples, Scale, Signal};
 use crate::promql::{Expr, select};
 use crate::span::Span;
 
@@ -19,7 +19,22 @@ pub(super) fn signal(config: &Config) -> Signal {
         cases: cases(config),
         test_stride: 1,
         columns: Vec::new(),
-        graphs: Vec::new(),
+        graphs: vec![
+            Graph {
+                title: "The drives' own verdict",
+                description: "What each drive says of its own health. A drive that says failing has little time left; one that says nothing has not been asked or does not answer.",
+                expr: select(&drives::SMART_HEALTHY).chosen().into(),
+                legend: "{instance} {device}",
+                scale: Scale::State { good: "healthy", bad: "failing" },
+            },
+            Graph {
+                title: "Sectors that can't be read",
+                description: "Sectors each drive could not read and waits to be written anew. Any growth is a reason to look at the backups.",
+                expr: select(&drives::PENDING).chosen().into(),
+                legend: "{instance} {device}",
+                scale: Scale::Count(1.0),
+            },
+        ],
     }
 }
 

@@ -47,14 +47,14 @@ pub(super) fn signal(config: &Config) -> Signal {
                 description: "Degrees Celsius by sensor; junction is the hottest point of the chip. A GPU that sleeps or does not answer has none.",
                 expr: select(&gpu::TEMPERATURE).chosen().into(),
                 legend: "{instance} {gpu} {sensor}",
-                scale: Scale::Amount,
+                scale: Scale::Celsius(config.gpu.edge_celsius),
             },
             Graph {
                 title: "GPU power",
                 description: "Watts. Drivers that only count energy are not here (rate of flatline_gpu_energy_joules_total).",
                 expr: select(&gpu::POWER).chosen().into(),
                 legend: "{instance} {gpu}",
-                scale: Scale::Amount,
+                scale: Scale::Watts,
             },
         ],
     }

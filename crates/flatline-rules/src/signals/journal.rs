@@ -4,8 +4,8 @@ use flatline_catalog::journal;
 
 use super::told::Log;
 use crate::config::{Config, Severity};
-use crate::model::{Alert, Case, Samples, Signal};
-use crate::promql::{Expr, select};
+use crate::model::{Alert, Case, Graph, Samples, Scale, Signal};
+use crate::promql::{Expr, Range, increase, select};
 use crate::span::Span;
 
 const LOG: Log = Log { events: &journal::EVENTS, last: &journal::LAST_TIMESTAMP, kind: &journal::KIND };
@@ -30,7 +30,13 @@ pub(super) fn signal(config: &Config) -> Signal {
         cases: told.chain(not_followed_cases(config)).collect(),
         test_stride: 1,
         columns: Vec::new(),
-        graphs: Vec::new(),
+        graphs: vec![Graph {
+            title: "What services said",
+            description: "How often the journal told of each kind of trouble within the hour before: services that failed, were killed for memory, or by their watchdog.",
+            expr: increase(select(&journal::EVENTS).chosen(), Range::Fixed(Span::hours(1))).above(0.0),
+            legend: "{instance} {kind}",
+            scale: Scale::Amount,
+        }],
     }
 }
 

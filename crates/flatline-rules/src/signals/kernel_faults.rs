@@ -15,14 +15,14 @@ pub(super) fn signal() -> Signal {
         cases: Vec::new(),
         test_stride: 1,
         columns: vec![Column {
-            title: "Kernel faults in a day",
+            title: "Faults 24h",
             expr: by("sum", &["instance"], increase(faults(), Range::Fixed(Span::hours(24)))),
             scale: Scale::Count(1.0),
         }],
         graphs: vec![Graph {
-            title: "Kernel faults since boot",
-            description: "Oopses, warnings, stalls, lockups, hung tasks and OOM kills as the kernel counts them. Any step deserves a look at the kernel log of that minute; a drop to 0 is a reboot.",
-            expr: faults().into(),
+            title: "Kernel faults",
+            description: "Oopses, warnings, stalls, lockups, hung tasks and OOM kills within the hour before, as the kernel counts them. Any of them deserves a look at the kernel log of that minute.",
+            expr: increase(faults(), Range::Fixed(Span::hours(1))),
             legend: "{instance} {kind}",
             scale: Scale::Count(1.0),
         }],

@@ -24,7 +24,7 @@ pub(super) fn signal(config: &Config) -> Signal {
         cases: cases(config),
         test_stride: 1,
         columns: vec![Column {
-            title: "Livelocked cgroups",
+            title: "Livelocks",
             expr: targets::count_by_instance(livelocked(config, Select::chosen)),
             scale: Scale::Count(1.0),
         }],

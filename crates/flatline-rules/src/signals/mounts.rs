@@ -24,7 +24,7 @@ pub(super) fn signal(config: &Config) -> Signal {
         cases: [hung_cases(config), lost_cases(config)].concat(),
         test_stride: 1,
         columns: vec![Column {
-            title: "Longest mount hang",
+            title: "Mount hang",
             expr: by("max", &["instance"], stuck()),
             scale: Scale::Seconds(limit),
         }],

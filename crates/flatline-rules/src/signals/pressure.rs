@@ -25,7 +25,7 @@ pub(super) fn signal() -> Signal {
         alerts: Vec::new(),
         cases: Vec::new(),
         test_stride: 1,
-        columns: vec![column("Waits for memory", "memory"), column("Waits for disk", "io")],
+        columns: vec![column("Mem. wait", "memory"), column("Disk wait", "io")],
         graphs: vec![
             graph(
                 "Somebody waits",

@@ -11,10 +11,11 @@ pub fn up(job: &str) -> Select {
     select(&UP).job(job)
 }
 
-/// How many series each target of a dashboard has there, 0 included.
+/// How many series each target of a dashboard has there, 0 included where it answers: a dead host says nothing.
 #[must_use]
 pub fn count_by_instance(expr: Expr) -> Expr {
-    let none = Expr::from(0.0).times(by("max", &["instance"], select(&UP).chosen()));
+    let answers = Expr::from(select(&UP).chosen()).equals(1.0);
+    let none = Expr::from(0.0).times(by("max", &["instance"], answers));
     by("count", &["instance"], expr).or(none)
 }
 

@@ -21,7 +21,7 @@ pub(super) fn signal(config: &Config) -> Signal {
         cases: cases(config),
         test_stride: 1,
         columns: vec![Column {
-            title: "Longest blocked task",
+            title: "Task hang",
             expr: by("max", &["instance"], oldest()),
             scale: Scale::Seconds(limit),
         }],

@@ -58,7 +58,7 @@ crash_capture:
 ";
 
 /// The defaults, and what has none.
-fn complete() -> Config {
+pub(crate) fn complete() -> Config {
     Config::parse("c.yml", "{watchdog: {expected_owners: {'hemma:.*': wd_keepalive}}, gpu: {ppt_watts: 300}}").unwrap()
 }
 

@@ -57,7 +57,7 @@ pub(super) fn signal(config: &Config) -> Signal {
         test_stride: 1,
         columns: vec![
             Column {
-                title: "VMs in trouble",
+                title: "VM trouble",
                 expr: targets::count_by_instance(by("max", &["instance", vm::VM.name], in_trouble(config))),
                 scale: Scale::Count(1.0),
             },
