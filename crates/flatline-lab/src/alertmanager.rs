@@ -30,14 +30,25 @@ pub struct Notification {
 impl Alertmanager {
     /// Starts it with this configuration (the text of `alertmanager.yml`), alone in its cluster.
     pub fn start(configuration: &str) -> Result<Self> {
+        Self::start_with(configuration, &[])
+    }
+
+    /// Likewise, with these files beside `alertmanager.yml`, by name; to its readers it is
+    /// `http://alertmanager.example`, so that its messages are the same every time.
+    pub fn start_with(configuration: &str, beside: &[(&str, &str)]) -> Result<Self> {
         let directory =
             tempfile::Builder::new().prefix("flatline-alertmanager-").tempdir().map_err(Error::file("/tmp"))?;
         let file = directory.path().join("alertmanager.yml");
         fs::write(&file, configuration).map_err(Error::file(&file))?;
+        for (name, text) in beside {
+            let file = directory.path().join(name);
+            fs::write(&file, text).map_err(Error::file(&file))?;
+        }
         let mut process = Program::find("prometheus-alertmanager", "prometheus-alertmanager")?
             .args([format!("--config.file={}", file.display())])
             .args([format!("--storage.path={}", directory.path().join("data").display())])
             .args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address="])
+            .args(["--web.external-url=http://alertmanager.example"])
             .scratch(directory.path())
             .start()?;
         let address = ready_address(&mut process)?;

@@ -67,6 +67,7 @@ pub struct PrometheusBuilder {
     rules: Vec<String>,
     rule_files: Vec<PathBuf>,
     alertmanagers: Vec<String>,
+    alert_relabeling: Value,
 }
 
 impl PrometheusBuilder {
@@ -97,6 +98,12 @@ impl PrometheusBuilder {
     /// Sends alerts there.
     pub fn alertmanager(mut self, address: SocketAddr) -> Self {
         self.alertmanagers.push(address.to_string());
+        self
+    }
+
+    /// Changes the labels of alerts before they are sent: the `alert_relabel_configs`.
+    pub fn alert_relabeling(mut self, rules: impl Into<Value>) -> Self {
+        self.alert_relabeling = rules.into();
         self
     }
 
@@ -136,7 +143,10 @@ impl PrometheusBuilder {
             "global": { "evaluation_interval": "1s" },
             "scrape_configs": self.scrapes,
             "rule_files": rule_files,
-            "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": self.alertmanagers }] }] },
+            "alerting": {
+                "alert_relabel_configs": self.alert_relabeling,
+                "alertmanagers": [{ "static_configs": [{ "targets": self.alertmanagers }] }],
+            },
         }))
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::{Error as YamlError, Spanned};
 
 use crate::check::nearest;
+use crate::notify::Alertmanager;
 use crate::promql::{Range, quote};
 use crate::span::Span;
 
@@ -66,6 +67,7 @@ pub struct Config {
     pub crash_capture: CrashCapture,
     pub probes: Probes,
     pub reachability: Reachability,
+    pub alertmanager: Alertmanager,
 }
 
 /// What can be changed about one alert.
@@ -280,6 +282,7 @@ impl Default for Config {
             crash_capture: CrashCapture::default(),
             probes: Probes::default(),
             reachability: Reachability::default(),
+            alertmanager: Alertmanager::default(),
         }
     }
 }
@@ -607,6 +610,7 @@ impl Config {
             .or_else(|| window("crash_capture.empty_within", crash_capture.empty_within))
             .or_else(|| window("probes.certificate_within", self.probes.certificate_within))
             .or_else(|| window("reachability.rotting_window", self.reachability.rotting_window))
+            .or_else(|| self.alertmanager.problem())
     }
 
     fn bad_alert(&self, name: &str) -> Option<(String, String)> {

@@ -11,9 +11,11 @@ pub mod config;
 pub mod explain;
 pub mod guard;
 pub mod model;
+pub mod notify;
 pub mod outputs;
 pub mod prometheus;
 pub mod promql;
+pub mod response;
 pub mod signals;
 pub mod span;
 

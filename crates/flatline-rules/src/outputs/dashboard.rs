@@ -95,7 +95,12 @@ fn variables(config: &Config) -> Vec<Variable> {
 }
 
 fn firing_alerts(signals: &[Signal]) -> Annotation {
-    let names: Vec<&str> = signals.iter().flat_map(|signal| &signal.alerts).map(|alert| alert.name).collect();
+    let names: Vec<&str> = signals
+        .iter()
+        .flat_map(|signal| &signal.alerts)
+        .map(|alert| alert.name)
+        .filter(|name| *name != crate::signals::chain::DEAD_MANS_SWITCH)
+        .collect();
     let firing = select(&prometheus::ALERTS)
         .with(&prometheus::ALERTSTATE, "firing")
         .like(&prometheus::ALERTNAME, &names.join("|"))

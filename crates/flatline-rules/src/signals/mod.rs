@@ -1,6 +1,7 @@
 //! One file per signal. Adding one is a file here, a line in [`all`], and a runbook page per alert.
 
 mod boots;
+pub mod chain;
 mod collectors;
 mod crash_capture;
 mod devvm;
@@ -49,5 +50,6 @@ pub fn all(config: &Config) -> Vec<Signal> {
         drives::signal(config),
         probes::signal(config),
         reachability::signal(config),
+        chain::signal(config),
     ]
 }
