@@ -13,7 +13,7 @@ use crate::{Error, Labels, Program, Result, Running, http, wait_for};
 /// A running Alertmanager, killed and removed on drop.
 #[derive(Debug)]
 pub struct Alertmanager {
-    _process: Running,
+    process: Running,
     address: SocketAddr,
     _directory: TempDir,
 }
@@ -52,7 +52,7 @@ impl Alertmanager {
             .scratch(directory.path())
             .start()?;
         let address = ready_address(&mut process)?;
-        Ok(Self { _process: process, address, _directory: directory })
+        Ok(Self { process, address, _directory: directory })
     }
 
     /// A configuration that sends every alert to this Slack webhook after a second, and its end as well.
@@ -74,6 +74,11 @@ impl Alertmanager {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its log, to look into after a failure.
+    pub fn log(&self) -> &crate::Log {
+        self.process.log()
     }
 
     /// The alerts it knows.
