@@ -2,6 +2,8 @@
 //! machine that dies to the message in Slack. The messages stand in `tests/notifications/`; `FLATLINE_UPDATE_GOLDEN=1`
 //! writes them anew.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up has failed")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

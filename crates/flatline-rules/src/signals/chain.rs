@@ -3,7 +3,7 @@
 use super::targets;
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Samples, Signal};
-use crate::promql::{Expr, by};
+use crate::promql::by;
 use crate::span::Span;
 
 /// The alert that fires as long as all is well.
@@ -30,7 +30,7 @@ fn dead_mans_switch(config: &Config) -> Alert {
     Alert {
         name: DEAD_MANS_SWITCH,
         severity: Severity::Info,
-        expr: Expr::from(expr).note("as long as Prometheus has any target of ours, answering or not"),
+        expr: expr.note("as long as Prometheus has any target of ours, answering or not"),
         hold: Span::ZERO,
         summary: "All is well: Prometheus has targets, evaluates rules and reaches Alertmanager",
         meaning: "This alert always fires. Alertmanager passes it on to a dead man's switch outside, which calls when it is not told for a while: then Prometheus, Alertmanager or the way out is dead, or Prometheus has lost all its targets, and no other alert would be heard.",

@@ -91,9 +91,9 @@ fn amtool_routes_each_alert_to_the_channel_of_its_severity() {
     for text in CONFIGURATIONS {
         let config = parsed(text);
         let directory = tempfile::tempdir().unwrap();
+        let routes = alertmanager(&config);
         let written = directory.path().join("alertmanager.yml");
-        std::fs::write(&written, file(&config, CONFIGURATION)).unwrap();
-        std::fs::write(directory.path().join("flatline.tmpl"), file(&config, TEMPLATE)).unwrap();
+        std::fs::write(&written, routes.to_string()).unwrap();
         let option = format!("--config.file={}", written.display());
         let route = |labels: &[&str]| {
             let routed = amtool(&[&["config", "routes", "test", &option], labels].concat());
@@ -114,7 +114,7 @@ fn amtool_routes_each_alert_to_the_channel_of_its_severity() {
                 _ => format!("slack-{severity}"),
             };
             let receiver = routed(
-                &alertmanager(&config)["route"],
+                &routes["route"],
                 "receiver",
                 &[("alertname", alert.name), ("severity", &severity.to_string())].into(),
             )
