@@ -35,7 +35,7 @@ docs:
 generated:
 	$(CARGO) run --quiet --locked --package flatline-rules -- generate --config $(RULES_CONFIG) --output . --check
 
-## Writes rules/, dashboards/ and docs/alerts.md anew.
+## Writes rules/, dashboards/, docs/alerts.md and the generated part of deploy/ anew.
 generate:
 	$(CARGO) run --quiet --package flatline-rules -- generate --config $(RULES_CONFIG) --output .
 
@@ -48,9 +48,10 @@ bench:
 	$(CARGO) bench --workspace
 	bench/run
 
-## Rewrites the golden expositions from what the exporter says today; read the diff.
+## Rewrites the golden expositions and Slack messages from what is said today; read the diff.
 golden:
 	FLATLINE_UPDATE_GOLDEN=1 $(CARGO) test --package flatline-exporter --test golden
+	FLATLINE_UPDATE_GOLDEN=1 $(CARGO) test --package flatline-lab --test notifications
 
 clean:
 	$(CARGO) clean

@@ -13,7 +13,7 @@ use crate::{Error, Labels, Program, Result, Running, http, wait_for};
 /// A running Alertmanager, killed and removed on drop.
 #[derive(Debug)]
 pub struct Alertmanager {
-    _process: Running,
+    process: Running,
     address: SocketAddr,
     _directory: TempDir,
 }
@@ -30,18 +30,29 @@ pub struct Notification {
 impl Alertmanager {
     /// Starts it with this configuration (the text of `alertmanager.yml`), alone in its cluster.
     pub fn start(configuration: &str) -> Result<Self> {
+        Self::start_with(configuration, &[])
+    }
+
+    /// Likewise, with these files beside `alertmanager.yml`, by name; to its readers it is
+    /// `http://alertmanager.example`, so that its messages are the same every time.
+    pub fn start_with(configuration: &str, beside: &[(&str, &str)]) -> Result<Self> {
         let directory =
             tempfile::Builder::new().prefix("flatline-alertmanager-").tempdir().map_err(Error::file("/tmp"))?;
         let file = directory.path().join("alertmanager.yml");
         fs::write(&file, configuration).map_err(Error::file(&file))?;
+        for (name, text) in beside {
+            let file = directory.path().join(name);
+            fs::write(&file, text).map_err(Error::file(&file))?;
+        }
         let mut process = Program::find("prometheus-alertmanager", "prometheus-alertmanager")?
             .args([format!("--config.file={}", file.display())])
             .args([format!("--storage.path={}", directory.path().join("data").display())])
             .args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address="])
+            .args(["--web.external-url=http://alertmanager.example"])
             .scratch(directory.path())
             .start()?;
         let address = ready_address(&mut process)?;
-        Ok(Self { _process: process, address, _directory: directory })
+        Ok(Self { process, address, _directory: directory })
     }
 
     /// A configuration that sends every alert to this Slack webhook after a second, and its end as well.
@@ -63,6 +74,11 @@ impl Alertmanager {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its log, to look into after a failure.
+    pub fn log(&self) -> &crate::Log {
+        self.process.log()
     }
 
     /// The alerts it knows.

@@ -68,6 +68,7 @@ pub struct PrometheusBuilder {
     rule_files: Vec<PathBuf>,
     alertmanagers: Vec<String>,
     history: Vec<String>,
+    alert_relabeling: Value,
 }
 
 impl PrometheusBuilder {
@@ -106,6 +107,12 @@ impl PrometheusBuilder {
     /// minutes, so scrapes must be closer than that.
     pub fn history(mut self, openmetrics: impl Into<String>) -> Self {
         self.history.push(openmetrics.into());
+        self
+    }
+
+    /// Changes the labels of alerts before they are sent: the `alert_relabel_configs`.
+    pub fn alert_relabeling(mut self, rules: impl Into<Value>) -> Self {
+        self.alert_relabeling = rules.into();
         self
     }
 
@@ -154,7 +161,10 @@ impl PrometheusBuilder {
             "global": { "evaluation_interval": "1s" },
             "scrape_configs": self.scrapes,
             "rule_files": rule_files,
-            "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": self.alertmanagers }] }] },
+            "alerting": {
+                "alert_relabel_configs": self.alert_relabeling,
+                "alertmanagers": [{ "static_configs": [{ "targets": self.alertmanagers }] }],
+            },
         }))
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::{Error as YamlError, Spanned};
 
 use crate::check::nearest;
+use crate::notify::Alertmanager;
 use crate::promql::{Range, quote};
 use crate::span::Span;
 
@@ -67,6 +68,7 @@ pub struct Config {
     pub probes: Probes,
     pub reachability: Reachability,
     pub units: Units,
+    pub alertmanager: Alertmanager,
 }
 
 /// What can be changed about one alert.
@@ -292,6 +294,7 @@ impl Default for Config {
             probes: Probes::default(),
             reachability: Reachability::default(),
             units: Units::default(),
+            alertmanager: Alertmanager::default(),
         }
     }
 }
@@ -627,6 +630,7 @@ impl Config {
             .or_else(|| must("units.timer_late_for", !self.units.timer_late_for.is_zero(), "can't be 0s".into()))
             .or_else(|| must("units.timer_running_for", !self.units.timer_running_for.is_zero(), "can't be 0s".into()))
             .or_else(|| window("reachability.rotting_window", self.reachability.rotting_window))
+            .or_else(|| self.alertmanager.problem())
     }
 
     fn bad_alert(&self, name: &str) -> Option<(String, String)> {

@@ -2,7 +2,8 @@
 //!
 //! A signal ([`signals`]) declares its alerts, the unit-test series that make them fire and that must not, and the
 //! dashboard panels that show it. The outputs ([`outputs`]) are pure functions of these values and the user's
-//! [`config::Config`]: Prometheus rule files, promtool unit tests, Grafana dashboards and the table of alerts.
+//! [`config::Config`]: Prometheus rule files, promtool unit tests, Alertmanager's configuration and messages
+//! ([`notify`], [`response`]), Grafana dashboards and the table of alerts.
 //! Every expression is built from catalogue families ([`promql`]) and its text is held against the catalogue again
 //! before anything is written ([`check`]).
 
@@ -12,9 +13,11 @@ pub mod config;
 pub mod explain;
 pub mod guard;
 pub mod model;
+pub mod notify;
 pub mod outputs;
 pub mod prometheus;
 pub mod promql;
+pub mod response;
 pub mod scenes;
 pub mod signals;
 pub mod span;

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use flatline_rules::config::SAMPLE;
 use flatline_rules::{Config, File, explain, generate};
 
-/// Generates Flatline's Prometheus rules, their unit tests, dashboards and the table of alerts.
+/// Generates Flatline's Prometheus rules, their unit tests, Alertmanager's configuration, dashboards and the table of alerts.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -19,7 +19,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write rules/, dashboards/ and docs/alerts.md below a directory.
+    /// Write rules/, dashboards/, deploy/ and docs/alerts.md below a directory.
     Generate {
         /// The configuration; `flatline-rules init` prints one with every key explained.
         #[arg(long, value_name = "FILE")]

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::model::{Column, Graph, Scale, Signal};
 use crate::prometheus::{ALERTNAME, ALERTS, ALERTSTATE};
 use crate::promql::{Expr, Select, by, select};
+use crate::signals::chain::DEAD_MANS_SWITCH;
 
 /// The overview's uid.
 pub const OVERVIEW: &str = "flatline-overview";
@@ -115,7 +116,13 @@ fn overview(signals: &[Signal]) -> Board {
     let mut pictures: Vec<Picture> = firing(
         "Alerts",
         "Every alert of Flatline that fires, by host. What began first is most often the cause of what follows.",
-        &signals.iter().flat_map(|signal| &signal.alerts).map(|alert| alert.name).collect::<Vec<_>>(),
+        // The one that always fires says nothing about a host.
+        &signals
+            .iter()
+            .flat_map(|signal| &signal.alerts)
+            .map(|alert| alert.name)
+            .filter(|name| *name != DEAD_MANS_SWITCH)
+            .collect::<Vec<_>>(),
     )
     .into_iter()
     .collect();

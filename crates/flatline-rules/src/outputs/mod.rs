@@ -1,5 +1,6 @@
 //! What is written: pure functions of the signals and the configuration.
 
+pub mod alertmanager;
 mod dashboard;
 pub mod grafana;
 mod rule_file;
@@ -100,6 +101,9 @@ pub fn generate(config: &Config) -> Result<Vec<File>, GenerateError> {
         files.push(file(format!("dashboards/{}.json", dashboard.uid), dashboard_json(&dashboard))?);
     }
     files.push(file("docs/alerts.md".to_owned(), Ok(alert_table(&signals, config)))?);
+    files.push(file(alertmanager::CONFIGURATION.to_owned(), alertmanager::configuration(&signals, config))?);
+    files.push(file(alertmanager::TEMPLATE.to_owned(), Ok(alertmanager::template(&signals, config)))?);
+    files.push(file(alertmanager::ALERTING.to_owned(), alertmanager::alerting(config))?);
     Ok(files)
 }
 

@@ -1,6 +1,7 @@
 //! One file per signal. Adding one is a file here, a line in [`all`], and a runbook page per alert.
 
 mod boots;
+pub mod chain;
 mod collectors;
 mod crash_capture;
 mod devvm;
@@ -53,5 +54,6 @@ pub fn all(config: &Config) -> Vec<Signal> {
         probes::signal(config),
         reachability::signal(config),
         units::signal(config),
+        chain::signal(config),
     ]
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't set itself up has failed")]
 
+mod alertmanager;
 mod cli;
 mod dashboards;
 mod generated;

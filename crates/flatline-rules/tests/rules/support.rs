@@ -29,3 +29,11 @@ pub(crate) fn write(signal: &Signal, config: &Config, directory: &Path) -> PathB
 pub(crate) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
+
+/// Runs amtool, which judges what Alertmanager is to read.
+#[expect(clippy::disallowed_methods, reason = "tests may start amtool")]
+pub(crate) fn amtool(args: &[&str]) -> Output {
+    Command::new("amtool").args(args).output().unwrap_or_else(|error| {
+        panic!("can't run amtool ({error}): it comes with Alertmanager, `apt-get install prometheus-alertmanager`")
+    })
+}
