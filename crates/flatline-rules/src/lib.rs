@@ -8,6 +8,7 @@
 
 pub mod check;
 pub mod config;
+pub mod destinations;
 pub mod explain;
 pub mod guard;
 pub mod model;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't set itself up has failed")]
 
 mod cli;
+mod elsewhere;
 mod generated;
 mod mutants;
 mod recorded;
