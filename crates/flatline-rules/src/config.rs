@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::{Error as YamlError, Spanned};
 
 use crate::check::nearest;
+use crate::destinations::Outputs;
 use crate::notify::Alertmanager;
 use crate::promql::{Range, quote};
 use crate::span::Span;
@@ -51,6 +52,7 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     pub target_labels: Vec<String>,
     pub alerts: BTreeMap<String, Override>,
+    pub outputs: Outputs,
     pub devvm: Devvm,
     pub exporter: Exporter,
     pub collector: Collector,
@@ -277,6 +279,7 @@ impl Default for Config {
             labels: BTreeMap::new(),
             target_labels: Vec::new(),
             alerts: BTreeMap::new(),
+            outputs: Outputs::default(),
             devvm: Devvm::default(),
             exporter: Exporter::default(),
             collector: Collector::default(),
@@ -552,6 +555,7 @@ impl Config {
             .or_else(|| self.labels.keys().find_map(|name| bad_label("labels", name)))
             .or_else(|| self.target_labels.iter().find_map(|name| bad_target_label(name)))
             .or_else(|| self.alerts.keys().find_map(|name| self.bad_alert(name)))
+            .or_else(|| self.outputs.first_problem())
             .or_else(|| job("devvm.job", &devvm.job))
             .or_else(|| lookback("devvm.absent_lookback", devvm.absent_lookback, devvm.absent_for))
             .or_else(|| window("devvm.flapping_window", devvm.flapping_window))

@@ -10,6 +10,7 @@
 pub mod boards;
 pub mod check;
 pub mod config;
+pub mod destinations;
 pub mod explain;
 pub mod guard;
 pub mod model;

@@ -2,12 +2,14 @@
 
 pub mod alertmanager;
 mod dashboard;
+mod elsewhere;
 pub mod grafana;
 mod rule_file;
 mod table;
 mod test_file;
 
 pub use dashboard::{dashboards, expressions, to_json as dashboard_json};
+pub use elsewhere::{grafana_alerts, grafana_records, prometheus_rule, ruler_namespace};
 pub use rule_file::to_yaml as rule_file;
 pub use table::to_markdown as alert_table;
 pub use test_file::to_yaml as test_file;
@@ -91,6 +93,12 @@ pub fn generate(config: &Config) -> Result<Vec<File>, GenerateError> {
         Err(cause) => Err(GenerateError::Write { path, cause }),
     };
     let mut files = vec![file(RULES.to_owned(), rule_file(&signals, config))?];
+    files.extend([
+        file("rules/operator/flatline.prometheusrule.yml".to_owned(), prometheus_rule(&signals, config))?,
+        file("rules/mimir/flatline.namespace.yml".to_owned(), ruler_namespace(&signals, config))?,
+        file("rules/grafana/flatline-alerts.yml".to_owned(), grafana_alerts(&signals, config))?,
+        file("rules/grafana/flatline-records.rules.yml".to_owned(), grafana_records(&signals, config))?,
+    ]);
     for signal in signals.iter().filter(|signal| !signal.cases.is_empty()) {
         files.push(file(format!("rules/tests/{}.test.yml", signal.name), test_file(signal, config))?);
     }

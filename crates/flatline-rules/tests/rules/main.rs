@@ -5,6 +5,7 @@
 mod alertmanager;
 mod cli;
 mod dashboards;
+mod elsewhere;
 mod generated;
 mod mutants;
 mod recorded;
