@@ -119,9 +119,8 @@ pub static LISTEN_SOCKETS: Family = Family::gauge(
     "Sockets that listen at the same address and port (SO_REUSEPORT), each with a queue of its own.",
 );
 /// Who listens.
-pub static LISTEN_OWNER: Family = Family::gauge(
+pub static LISTEN_OWNER: Family = Family::info(
     "flatline_listen_owner_info",
-    Unit::None,
     &[ADDRESS, PORT, PROCESS],
     "Always 1: the process that listens there. Absent when the exporter may not look (CAP_SYS_PTRACE), or the kernel itself listens.",
 );
