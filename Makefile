@@ -25,7 +25,7 @@ lint:
 
 unit:
 	@rm -f $(SKIPPED)
-	FLATLINE_LAB_SKIPPED=$(SKIPPED) $(CARGO) test --workspace --all-features --locked
+	FLATLINE_PROMTOOL_NEWEST=$$(scripts/newest-promtool.sh) FLATLINE_LAB_SKIPPED=$(SKIPPED) $(CARGO) test --workspace --all-features --locked --no-fail-fast
 	@if [ -s $(SKIPPED) ]; then cat $(SKIPPED); echo "make unit: $$(wc -l < $(SKIPPED)) checks were skipped, see above"; else echo "make unit: no check was skipped"; fi
 
 docs:

@@ -80,6 +80,10 @@ pub struct Config {
 pub struct Override {
     pub enabled: Option<bool>,
     pub severity: Option<Severity>,
+    #[serde(rename = "for")]
+    pub hold: Option<Span>,
+    pub keep_firing_for: Span,
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The machines that must answer.
@@ -517,6 +521,13 @@ impl Config {
         self.devvm.job == self.exporter.job
     }
 
+    /// The labels added to an alert, its own over those of all.
+    #[must_use]
+    pub fn labels_of(&self, alert: &str) -> BTreeMap<String, String> {
+        let own = self.alerts.get(alert).map(|changed| changed.labels.clone()).unwrap_or_default();
+        self.labels.clone().into_iter().chain(own).collect()
+    }
+
     fn first_problem(&self) -> Option<(String, String)> {
         let Self { devvm, exporter, collector, memcg, vm, boots, crash_capture, scrape_interval: scrape, .. } = self;
         let must = |key: &str, holds: bool, reason: String| (!holds).then(|| (key.to_owned(), reason));
@@ -554,7 +565,7 @@ impl Config {
             })
             .or_else(|| self.labels.keys().find_map(|name| bad_label("labels", name)))
             .or_else(|| self.target_labels.iter().find_map(|name| bad_target_label(name)))
-            .or_else(|| self.alerts.keys().find_map(|name| self.bad_alert(name)))
+            .or_else(|| self.alerts.iter().find_map(|(name, changed)| self.bad_alert(name, changed)))
             .or_else(|| self.outputs.first_problem())
             .or_else(|| job("devvm.job", &devvm.job))
             .or_else(|| lookback("devvm.absent_lookback", devvm.absent_lookback, devvm.absent_for))
@@ -637,11 +648,21 @@ impl Config {
             .or_else(|| self.alertmanager.problem())
     }
 
-    fn bad_alert(&self, name: &str) -> Option<(String, String)> {
+    fn bad_alert(&self, name: &str, changed: &Override) -> Option<(String, String)> {
         let signals = crate::signals::all(self);
-        let mut known = signals.iter().flat_map(|signal| &signal.alerts).map(|alert| alert.name);
-        (!known.clone().any(|known| known == name))
-            .then(|| (format!("alerts.{name}"), format!("there is no such alert{}", nearest(name, &mut known))))
+        let known = || signals.iter().flat_map(|signal| signal.alerts.iter().map(move |alert| (signal, alert)));
+        let Some((signal, alert)) = known().find(|(_, alert)| alert.name == name) else {
+            let hint = nearest(name, known().map(|(_, alert)| alert.name));
+            return Some((format!("alerts.{name}"), format!("there is no such alert{hint}")));
+        };
+        if let Some(label) = changed.labels.keys().find_map(|label| bad_label(&format!("alerts.{name}.labels"), label))
+        {
+            return Some(label);
+        }
+        (!changed.keep_firing_for.is_zero() && signal.remembers(alert)).then(|| {
+            let reason = "this alert remembers by itself that it fires, until it is proved that it is over";
+            (format!("alerts.{name}.keep_firing_for"), reason.to_owned())
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use crate::check::nearest;
 use crate::config::Config;
 use crate::model::{Expectation, fill};
 use crate::signals;
+use crate::span::Span;
 
 /// What makes the alert fire, what does not, and where it comes from.
 ///
@@ -21,9 +22,13 @@ pub fn explain(name: &str, config: &Config) -> Result<String, String> {
     };
     let plain = |text: &str| fill(text, |label| format!("<{label}>"));
     let mut text = format!(
-        "{name} ({severity}, for {hold})\n{summary}.\n\n{description}\n\nWhere it comes from: {incident}.\nRunbook: {runbook}\n\n{expr}\n",
+        "{name} ({severity}, for {hold}{keep})\n{summary}.\n\n{description}\n\nWhere it comes from: {incident}.\nRunbook: {runbook}\n\n{expr}\n",
         severity = alert.severity(config),
         hold = alert.hold,
+        keep = match alert.keep_firing_for(config) {
+            Span::ZERO => String::new(),
+            keep => format!(", keeps firing for {keep}"),
+        },
         summary = plain(alert.summary),
         description = plain(&alert.description()),
         incident = alert.incident,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use flatline_catalog::{Family, Label};
 
 use crate::config::{Config, Severity};
-use crate::prometheus::UP;
+use crate::prometheus::{ALERTNAME, ALERTS, UP};
 use crate::promql::{Expr, quote};
 use crate::span::Span;
 
@@ -26,6 +26,16 @@ pub struct Signal {
     pub columns: Vec<Column>,
     /// Its graphs below that table.
     pub graphs: Vec<Graph>,
+}
+
+impl Signal {
+    /// Whether an alert of this signal, or what is recorded for it, asks whether it fires.
+    #[must_use]
+    pub fn remembers(&self, alert: &Alert) -> bool {
+        let itself = format!("{}{{{}=\"{}\"", ALERTS.name, ALERTNAME.name, alert.name);
+        let records = self.records.iter().filter(|record| record.alert == alert.name).map(|record| &record.expr);
+        records.chain([&alert.expr]).any(|expr| expr.to_string().contains(&itself))
+    }
 }
 
 /// One column of the overview: a value per `instance`.
@@ -141,6 +151,18 @@ impl Alert {
     #[must_use]
     pub fn enabled(&self, config: &Config) -> bool {
         config.alerts.get(self.name).and_then(|changed| changed.enabled).unwrap_or(true)
+    }
+
+    /// For how long it goes on firing after it has stopped being true.
+    #[must_use]
+    pub fn keep_firing_for(&self, config: &Config) -> Span {
+        config.alerts.get(self.name).map(|changed| changed.keep_firing_for).unwrap_or_default()
+    }
+
+    /// Whether it fires and ends when its unit tests say: not if the configuration gives it times of its own.
+    #[must_use]
+    pub fn keeps_its_times(&self, config: &Config) -> bool {
+        config.alerts.get(self.name).is_none_or(|changed| changed.hold.is_none() && changed.keep_firing_for.is_zero())
     }
 
     /// The address of its runbook page.

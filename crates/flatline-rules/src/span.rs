@@ -41,6 +41,12 @@ impl Span {
         self.0 == 0
     }
 
+    /// Half of it.
+    #[must_use]
+    pub const fn half(self) -> Self {
+        Self(self.0 / 2)
+    }
+
     /// How many whole `step`s fit, rounded up. A `step` of zero counts as a millisecond.
     #[must_use]
     pub const fn steps(self, step: Self) -> u64 {

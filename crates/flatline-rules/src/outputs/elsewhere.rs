@@ -102,6 +102,9 @@ struct ProvisionedRule {
     exec_err_state: &'static str,
     #[serde(rename = "for")]
     hold: Span,
+    /// Since Grafana 12; older ones ignore it.
+    #[serde(skip_serializing_if = "Span::is_zero")]
+    keep_firing_for: Span,
     /// As in Prometheus, an alert ends when its series does.
     #[serde(rename = "missing_series_evals_to_resolve")]
     missing_series_evals_to_resolve: u32,
@@ -248,6 +251,7 @@ fn provisioned(alert: &Alert, config: &Config) -> ProvisionedRule {
         no_data_state: "OK",
         exec_err_state: "Error",
         hold: alert.hold,
+        keep_firing_for: alert.keep_firing_for(config),
         missing_series_evals_to_resolve: 1,
         labels: static_labels(alert, config).into_iter().map(escaped).collect(),
         annotations: annotations(alert, config),
@@ -278,19 +282,12 @@ pub fn grafana_records(signals: &[Signal], config: &Config) -> Result<String, St
          # Load it instead of rules/flatline.rules.yml, never beside it: that makes the same series.\n\n"
     );
     let group = |signal: &Signal| {
-        let of = |alert| records_of(signal, alert).chain(remembers(signal, alert).then(|| memory(alert, config)));
+        let of = |alert| records_of(signal, alert).chain(signal.remembers(alert).then(|| memory(alert, config)));
         let rules: Vec<_> = signal.alerts.iter().flat_map(of).collect();
         let name = format!("{}-records", group_name(signal));
         (!rules.is_empty()).then_some(RecordGroup { name, interval: config.evaluation_interval, rules })
     };
     yaml(&header, &Records { groups: signals.iter().filter_map(group).collect() })
-}
-
-/// Whether the alert, or what is recorded for it, asks whether it fires.
-fn remembers(signal: &Signal, alert: &Alert) -> bool {
-    let itself = format!("{}{{{}=\"{}\"", ALERTS.name, ALERTNAME.name, alert.name);
-    let records = signal.records.iter().filter(|record| record.alert == alert.name).map(|record| &record.expr);
-    records.chain([&alert.expr]).any(|expr| expr.to_string().contains(&itself))
 }
 
 fn memory(alert: &Alert, config: &Config) -> RecordRule {

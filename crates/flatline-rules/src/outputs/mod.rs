@@ -88,6 +88,7 @@ pub enum GenerateError {
 pub fn generate(config: &Config) -> Result<Vec<File>, GenerateError> {
     let signals = enabled(signals::all(config), config);
     verify(&signals, config)?;
+    let signals = only_valid_tests(signals, config);
     let file = |path: String, content: Result<String, String>| match content {
         Ok(content) => Ok(File { path: path.clone().into(), content }),
         Err(cause) => Err(GenerateError::Write { path, cause }),
@@ -104,7 +105,7 @@ pub fn generate(config: &Config) -> Result<Vec<File>, GenerateError> {
     }
     for dashboard in dashboards(&signals, config) {
         for (panel, expr) in expressions(&dashboard) {
-            verify_expr(&format!("{}, {panel}", dashboard.uid), expr, config)?;
+            verify_expr(&format!("{}, {panel}", dashboard.uid), expr, "", config)?;
         }
         files.push(file(format!("dashboards/{}.json", dashboard.uid), dashboard_json(&dashboard))?);
     }
@@ -124,17 +125,25 @@ fn enabled(mut signals: Vec<Signal>, config: &Config) -> Vec<Signal> {
     signals
 }
 
+/// Leaves out the tests of alerts whose times the configuration changes: they promise the declared ones.
+fn only_valid_tests(mut signals: Vec<Signal>, config: &Config) -> Vec<Signal> {
+    for Signal { alerts, cases, .. } in &mut signals {
+        cases.retain(|case| alerts.iter().any(|alert| alert.name == case.alert && alert.keeps_its_times(config)));
+    }
+    signals
+}
+
 /// Holds every alert and every test against the catalogue and each other.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify(signals: &[Signal], config: &Config) -> Result<(), GenerateError> {
     for Signal { records, alerts, cases, .. } in signals {
-        for Record { family, expr, .. } in records {
-            verify_expr(family.name, &expr.to_string(), config)?;
+        for Record { family, expr, alert } in records {
+            verify_expr(family.name, &expr.to_string(), alert, config)?;
         }
         for alert in alerts {
-            let labels = verify_expr(alert.name, &alert.expr.to_string(), config)?;
+            let labels = verify_expr(alert.name, &alert.expr.to_string(), alert.name, config)?;
             for text in [alert.summary, alert.meaning, alert.first] {
                 let mut unknown = None;
                 let _ = fill(text, |label| {
@@ -169,16 +178,22 @@ pub fn verify(signals: &[Signal], config: &Config) -> Result<(), GenerateError> 
     Ok(())
 }
 
-fn verify_expr(place: &str, expr: &str, config: &Config) -> Result<std::collections::BTreeSet<String>, GenerateError> {
-    let own: Vec<String> = config.labels.keys().cloned().collect();
-    check::check(expr, &config.identity(), &own)
+/// Holds an expression against the catalogue. Where it asks `ALERTS`, it asks for `alert` itself.
+fn verify_expr(
+    place: &str,
+    expr: &str,
+    alert: &str,
+    config: &Config,
+) -> Result<std::collections::BTreeSet<String>, GenerateError> {
+    let added: Vec<String> = config.labels_of(alert).into_keys().collect();
+    check::check(expr, &config.identity(), &added)
         .map_err(|refusal| GenerateError::Refused { place: place.to_owned(), refusal })
 }
 
 /// The alert's labels as the rule file sets them.
 fn static_labels(alert: &Alert, config: &Config) -> std::collections::BTreeMap<String, String> {
     let severity = ("severity".to_owned(), alert.severity(config).to_string());
-    config.labels.clone().into_iter().chain([severity]).collect()
+    config.labels_of(alert.name).into_iter().chain([severity]).collect()
 }
 
 fn yaml(header: &str, value: &impl serde::Serialize) -> Result<String, String> {

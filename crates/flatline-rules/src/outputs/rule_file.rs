@@ -48,6 +48,8 @@ struct AlertRule {
     expr: LitString,
     #[serde(rename = "for", skip_serializing_if = "Span::is_zero")]
     hold: Span,
+    #[serde(skip_serializing_if = "Span::is_zero")]
+    keep_firing_for: Span,
     labels: BTreeMap<String, String>,
     annotations: Annotations,
 }
@@ -112,6 +114,7 @@ fn alert_rule(alert: &Alert, config: &Config) -> AlertRule {
         alert: alert.name,
         expr: LitString(format!("{}\n", alert.expr)),
         hold: alert.hold,
+        keep_firing_for: alert.keep_firing_for(config),
         labels: static_labels(alert, config),
         annotations: annotations(alert, config),
     }

@@ -28,9 +28,19 @@ mod watchdog;
 use crate::config::Config;
 use crate::model::Signal;
 
-/// Every signal, in the order of the outputs.
+/// Every signal, in the order of the outputs, with each alert's `for` as the configuration has it.
 #[must_use]
 pub fn all(config: &Config) -> Vec<Signal> {
+    let mut signals = declared(config);
+    for alert in signals.iter_mut().flat_map(|signal| &mut signal.alerts) {
+        if let Some(hold) = config.alerts.get(alert.name).and_then(|changed| changed.hold) {
+            alert.hold = hold;
+        }
+    }
+    signals
+}
+
+fn declared(config: &Config) -> Vec<Signal> {
     vec![
         devvm::signal(config),
         exporter::signal(config),

@@ -8,7 +8,7 @@ use flatline_events::Kind;
 use flatline_rules::config::SAMPLE;
 use flatline_rules::{Config, File, explain, generate, guard, signals};
 
-use super::support::{promtool, said, write};
+use super::support::{accepted, write};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
@@ -110,14 +110,12 @@ fn generating_twice_gives_the_same() {
 fn promtool_accepts_the_rules_and_every_unit_test_passes() {
     let directory = tempfile::tempdir().unwrap();
     let (rules, tests) = written(&Config::default(), directory.path());
-    let checked = promtool(&["check", "rules"], &rules);
-    assert!(checked.status.success(), "{}", said(&checked));
+    accepted(&["check", "rules"], &rules);
     assert!(tests.len() >= 5);
     // One as it is generated, beside all rules; the others as below.
     let short: Vec<_> = tests.into_iter().filter(|path| path.ends_with("tasks.test.yml")).collect();
     assert_eq!(short.len(), 1);
-    let tested = promtool(&["test", "rules"], &short);
-    assert!(tested.status.success(), "{}", said(&tested));
+    accepted(&["test", "rules"], &short);
     every_unit_test_passes(&Config::default(), directory.path());
 }
 
@@ -126,8 +124,7 @@ fn a_test_bench_may_have_everything_within_seconds() {
     let config = Config::parse("fast.yml", FAST).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let (rules, _) = written(&config, directory.path());
-    let checked = promtool(&["check", "rules"], &rules);
-    assert!(checked.status.success(), "{}", said(&checked));
+    accepted(&["check", "rules"], &rules);
     every_unit_test_passes(&config, directory.path());
 }
 
@@ -135,8 +132,7 @@ fn a_test_bench_may_have_everything_within_seconds() {
 fn every_unit_test_passes(config: &Config, directory: &Path) {
     let signals = signals::all(config).into_iter().filter(|signal| !signal.cases.is_empty());
     let tests: Vec<_> = signals.map(|signal| write(&signal, config, &directory.join(signal.name))).collect();
-    let tested = promtool(&["test", "rules"], &tests);
-    assert!(tested.status.success(), "{}", said(&tested));
+    accepted(&["test", "rules"], &tests);
 }
 
 /// Writes all that is generated below a directory and returns its rule and test files.
@@ -240,6 +236,44 @@ fn an_alert_can_be_switched_off_and_made_louder() {
 }
 
 #[test]
+fn an_alert_can_have_times_and_labels_of_its_own() {
+    let text = "
+labels: {team: all}
+alerts:
+  DevvmFlapping: {for: 2m, keep_firing_for: 10m, labels: {team: network}}
+  VmDiskWriteZero: {labels: {pager: storage}}
+";
+    let config = Config::parse("x", text).unwrap();
+    let files = generate(&config).unwrap();
+    let content = |path: &str| &files.iter().find(|file| file.path == Path::new(path)).unwrap().content;
+    let rules = content("rules/flatline.rules.yml");
+    let flapping = rules.split("- alert: ").find(|rule| rule.starts_with("DevvmFlapping")).unwrap();
+    for line in ["for: 2m\n", "keep_firing_for: 10m\n", "team: network\n"] {
+        assert!(flapping.contains(line), "{line} in {flapping}");
+    }
+    assert_eq!(rules.matches("keep_firing_for").count(), 1);
+    assert_eq!(rules.matches("team: network").count(), 1);
+    assert!(
+        rules.contains("without (alertname, alertstate, severity, pager, team)"),
+        "it remembers itself without them"
+    );
+    assert!(content("rules/grafana/flatline-alerts.yml").contains("keepFiringFor: 10m\n"));
+    let tests = content("rules/tests/devvm.test.yml");
+    assert!(tests.contains("DevvmFrozen") && !tests.contains("DevvmFlapping"), "its tests promise the declared times");
+    assert!(
+        explain::explain("DevvmFlapping", &config)
+            .unwrap()
+            .starts_with("DevvmFlapping (warning, for 2m, keeps firing for 10m)\n")
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let (rules, tests) = written(&config, directory.path());
+    accepted(&["check", "rules"], &rules);
+    // Only those that take no hours.
+    let short: Vec<_> = tests.into_iter().filter(|path| path.ends_with("devvm.test.yml")).collect();
+    accepted(&["test", "rules"], &short);
+}
+
+#[test]
 fn one_job_for_both_leaves_the_exporter_alerts_out() {
     let files = generate(&Config::parse("x", "exporter: {job: devvm}").unwrap()).unwrap();
     assert!(files.iter().all(|file| !file.content.contains("alert: Exporter")));
@@ -263,6 +297,13 @@ fn what_can_not_work_is_refused_with_line_and_reason() {
         (
             "alerts:\n  DevvmDown:\n    severity: pgae\n",
             "c.yml:3: `pgae` is none of page, warning, info; did you mean `page`?",
+        ),
+        ("alerts:\n  DevvmDown: {for: 3min}\n", "c.yml:2: `3min` is no duration"),
+        ("alerts:\n  DevvmDown:\n    fro: 3m\n", "c.yml:3: unknown key `fro`; did you mean `for`?"),
+        ("alerts:\n  DevvmDown:\n    labels: {a-b: c}\n", "c.yml:3: alerts.DevvmDown.labels.a-b: `a-b` is no label"),
+        (
+            "alerts:\n  VmDiskStalled:\n    keep_firing_for: 5m\n",
+            "c.yml:3: alerts.VmDiskStalled.keep_firing_for: this alert remembers by itself",
         ),
         ("labels: {severity: x}\n", "c.yml:1: labels.severity: `severity` is set by"),
         ("target_labels: [a-b]\n", "c.yml:1: target_labels: `a-b` is no label name"),

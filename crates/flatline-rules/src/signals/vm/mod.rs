@@ -125,7 +125,7 @@ fn in_trouble(config: &Config) -> Expr {
 /// remembers itself by.
 fn firing(config: &Config, alert: &str) -> Expr {
     let own = [ALERTNAME, ALERTSTATE, SEVERITY].map(|label| label.name.to_owned());
-    let labels = own.into_iter().chain(config.labels.keys().cloned()).collect();
+    let labels = own.into_iter().chain(config.labels_of(alert).into_keys()).collect();
     let select = select(&ALERTS).with(&ALERTNAME, alert).with(&ALERTSTATE, "firing");
     Expr::Aggregate { op: "max", grouping: Grouping::Without(labels), of: Box::new(select.into()) }
 }
@@ -150,11 +150,11 @@ fn watched(config: &Config, window: Span) -> f64 {
 }
 
 /// Series of disks on machines that QEMU has called anything but running within the window.
-fn unless_not_running(expr: Expr, window: Span, choose: Choose) -> Expr {
+fn unless_not_running(expr: Expr, window: Range, choose: Choose) -> Expr {
     let other = choose(select(&vm::VM_STATUS)).other_than(&vm::STATUS, "running");
     expr.unless(
         Matching::ignoring(&[&vm::DISK, &vm::STATUS]),
-        call("max_over_time", other.over(Range::Fixed(window)))
+        call("max_over_time", other.over(window))
             .above(0.0)
             .note("QEMU itself does not let it run: paused, migrating, stopped by an I/O error"),
     )
@@ -169,27 +169,31 @@ fn while_there(config: &Config, expr: Expr) -> Expr {
     )
 }
 
+/// The window in which a disk must not move. Half a scrape longer than configured, so that its ends never fall on a
+/// sample: Prometheus 3 leaves the left end of a range out, Prometheus 2 does not, and both shall see the same.
+fn still(config: &Config) -> Range {
+    Range::Fixed(config.vm.stalled_window + config.scrape_interval.half())
+}
+
 /// Disks that had requests in flight whenever they were looked at.
 fn stuck(config: &Config, choose: Choose) -> Expr {
-    let window = config.vm.stalled_window;
-    let inflight = || choose(select(&vm::INFLIGHT)).over(Range::Fixed(window));
-    call("min_over_time", inflight())
-        .above(0.0)
-        .note("the guest has waited for the disk at every look")
-        .and(Matching::All, call("count_over_time", inflight()).at_least(watched(config, window)).note("not just once"))
+    let inflight = || choose(select(&vm::INFLIGHT)).over(still(config));
+    call("min_over_time", inflight()).above(0.0).note("the guest has waited for the disk at every look").and(
+        Matching::All,
+        call("count_over_time", inflight()).at_least(watched(config, config.vm.stalled_window)).note("not just once"),
+    )
 }
 
 /// Those of them that completed nothing meanwhile and were let run.
 fn exonerated(config: &Config, stuck: Expr, choose: Choose) -> Expr {
-    let window = config.vm.stalled_window;
-    let progress = call("delta", choose(select(&vm::LAST_PROGRESS)).over(Range::Fixed(window)));
+    let progress = call("delta", choose(select(&vm::LAST_PROGRESS)).over(still(config)));
     let stalled = stuck.unless(
         Matching::All,
         progress
             .above(LATER)
             .note("no request of any kind was completed (a slow disk keeps some in flight, but moves)"),
     );
-    unless_not_running(stalled, window, choose)
+    unless_not_running(stalled, still(config), choose)
 }
 
 fn stalled(config: &Config) -> Alert {
@@ -268,7 +272,7 @@ fn write_zero(config: &Config) -> Alert {
     Alert {
         name: WRITE_ZERO,
         severity: Severity::Page,
-        expr: unless_not_running(unexplained, settings.write_zero_window, Select::all),
+        expr: unless_not_running(unexplained, window, Select::all),
         hold: Span::ZERO,
         summary: "{vm} on {instance} looks dead: its disk {disk}, never silent before, has stopped writing",
         meaning: "Disk {disk} of {vm} completes next to no writes, though it was almost never silent in the hours before, and QEMU says that the machine runs. A stall inside QEMU looks exactly like this on controllers that don't show their requests. A guest that is frozen for a backup for longer than the window does too.",
