@@ -63,8 +63,8 @@ fn saved(guest: &Guest, words: &str) {
 #[test]
 fn a_host_that_hangs_kills_and_panics_is_explained_afterwards() {
     let guest = host().boot().expect("guest");
-    let healthy = scrape_until(&guest, "a heartbeat", |samples| {
-        samples.get("flatline_heartbeat_write_seconds_count") >= Some(1.0)
+    let healthy = scrape_until(&guest, "a heartbeat, and the boot is entered", |samples| {
+        samples.get("flatline_heartbeat_write_seconds_count") >= Some(1.0) && samples.any("flatline_boots_total")
     });
     assert_eq!(healthy.get("flatline_boots_total"), Some(1.0));
     assert_eq!(events(&healthy, "hung_task"), 0.0);
