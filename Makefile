@@ -5,7 +5,7 @@ PORT ?= 10120
 RULES_CONFIG := rules/flatline-rules.yml
 SKIPPED := $(or $(TMPDIR),/tmp)/flatline-skipped-$(shell id -u)
 
-.PHONY: run test deps lint unit docs generated generate preview bench golden clean
+.PHONY: run test deps lint unit docs generated generate demo detection preview bench golden clean
 
 ## Build and start the exporter without any configuration; arguments by ARGS="--log.level=debug".
 run:
@@ -38,6 +38,14 @@ generated:
 ## Writes rules/, dashboards/, docs/alerts.md and the generated part of deploy/ anew.
 generate:
 	$(CARGO) run --quiet --package flatline-rules -- generate --config $(RULES_CONFIG) --output .
+
+## Kills the disk of a real virtual machine and shows how soon Slack is told: two minutes, and a build.
+demo:
+	$(CARGO) run --quiet --locked --package flatline-lab -- run vm-disk-stall
+
+## Runs every scenario of the lab on real guests and writes docs/detection; some hours.
+detection:
+	$(CARGO) run --quiet --locked --package flatline-lab -- all --results docs/detection
 
 ## Shows each dashboard on replayed incidents, drawn by Grafana's components; writes docs/images/dashboards. Needs npm.
 preview:

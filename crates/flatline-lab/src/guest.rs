@@ -33,6 +33,14 @@ pub enum Accelerator {
 }
 
 impl Accelerator {
+    /// What people call it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tcg => "TCG",
+            Self::Kvm => "KVM",
+        }
+    }
+
     /// TCG, unless `FLATLINE_LAB_ACCEL` is `kvm`, or is `probe` and a probe guest boots on KVM within 20 seconds
     /// (tried once per process): a `/dev/kvm` that opens may still leave every guest hanging in its firmware.
     pub fn chosen() -> Result<Self> {
@@ -234,7 +242,9 @@ impl GuestBuilder {
                 Error::Boot { reason: last.to_string(), console: qemu.log().tail(30) }
             }
         })?;
-        Ok(Guest { qemu, agent, forwarded, kernel, qmp_socket, boot_time: start.elapsed(), directory })
+        let version = self.qemu.clone().map_or_else(Qemu::installed, Ok)?.version().to_owned();
+        let hypervisor = format!("QEMU {version} ({})", accelerator.name());
+        Ok(Guest { qemu, agent, forwarded, kernel, hypervisor, qmp_socket, boot_time: start.elapsed(), directory })
     }
 
     fn write_initramfs(&self, kernel: &Kernel, path: &Path) -> Result<()> {
@@ -384,6 +394,7 @@ pub struct Guest {
     agent: Agent,
     forwarded: BTreeMap<u16, u16>,
     kernel: Kernel,
+    hypervisor: String,
     qmp_socket: PathBuf,
     boot_time: Duration,
     directory: TempDir,
@@ -506,6 +517,11 @@ impl Guest {
     /// The kernel it boots.
     pub fn kernel(&self) -> &Kernel {
         &self.kernel
+    }
+
+    /// What it runs on: `QEMU 7.2.22 (TCG)`.
+    pub fn hypervisor(&self) -> &str {
+        &self.hypervisor
     }
 
     /// How long it took from nothing to ready.

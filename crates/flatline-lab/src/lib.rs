@@ -1,7 +1,8 @@
 //! Real machines to break, and the real Prometheus that has to notice.
 //!
 //! [`Guest`] boots a Debian kernel in QEMU with busybox, the given binaries and a shell script; [`Prometheus`],
-//! [`Alertmanager`] and [`SlackReceiver`] are the far end of the alert path; [`scenarios`] are the incidents.
+//! [`Alertmanager`] and [`SlackReceiver`] are the far end of the alert path; [`scenarios`] are the incidents, and
+//! [`drills`] run them end to end, which is what the program `flatline-lab` does; [`report`] tells what came of it.
 //! Whatever is started here is gone when its handle is dropped, or when the process that held it dies.
 //!
 //! ```no_run
@@ -28,15 +29,18 @@
 mod agent;
 mod alertmanager;
 mod assets;
+pub mod drills;
 mod error;
 mod guest;
 mod http;
 mod initramfs;
 mod log;
+mod plot;
 mod process;
 mod prometheus;
 mod qemu;
 mod qmp;
+pub mod report;
 pub mod scenarios;
 mod slack;
 

@@ -14,17 +14,24 @@ use crate::{Error, Program, Result};
 
 /// The program `guest-workload`, built by cargo if it isn't yet: tests of other crates have no other way to it.
 pub fn workload() -> Result<PathBuf> {
+    built("flatline-lab", "guest-workload")
+}
+
+/// A program of this workspace, built by cargo if it isn't yet.
+pub(crate) fn built(package: &str, program: &str) -> Result<PathBuf> {
     let cargo = match std::env::var_os("CARGO") {
         Some(path) => Program::at(path),
         None => Program::find("cargo", "cargo")?,
     };
     let messages = cargo
-        .args(["build", "--quiet", "--bin", "guest-workload", "--message-format", "json", "--manifest-path"])
-        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .args(["build", "--quiet", "--locked", "--package", package, "--bin", program])
+        .args(["--message-format", "json", "--manifest-path"])
+        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")])
         .run()?;
     let executable = |line: &str| {
         let message: Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
+        let is_it = message["target"]["name"] == program;
+        message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
     };
-    messages.lines().find_map(executable).ok_or_else(|| Error::peer("cargo build")("built no guest-workload"))
+    messages.lines().find_map(executable).ok_or_else(|| Error::peer("cargo build")(format!("built no {program}")))
 }

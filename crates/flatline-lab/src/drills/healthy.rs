@@ -1,0 +1,130 @@
+//! Healthy machines that look like dead ones: nobody may be told.
+
+use std::time::Duration;
+
+use super::host::{EXPORTER, PLOTS, boot as boot_host, host, ours, targets};
+use super::stage::exporter;
+use super::vm::{BOOT, DISK_PLOTS, SOON, boot, watch};
+use super::{Drill, Pace, Session};
+use crate::scenarios::{VmDisk, memcg_livelock};
+use crate::{Guest, Result};
+
+/// How long each is looked at.
+const LONG: Duration = Duration::from_secs(15 * 60);
+
+const fn healthy(name: &'static str, breaks: &'static str, play: fn(&mut Session<'_>) -> Result<()>) -> Drill {
+    Drill { name, breaks, pace: Pace::Production, expects: &[], tolerates: &[], plots: PLOTS, play }
+}
+
+pub(super) static IDLE_GUEST: Drill = Drill {
+    plots: DISK_PLOTS,
+    ..healthy("idle-guest", "a machine whose disk is idle", |session| {
+        let vm = boot(session, &VmDisk { writing: false, ..VmDisk::default() })?;
+        let _exporter = watch(session, &vm)?;
+        session.onset("nothing happens");
+        session.look_on(LONG)
+    })
+};
+
+pub(super) static PAUSED_GUEST: Drill = Drill {
+    plots: DISK_PLOTS,
+    ..healthy("paused-guest", "a busy machine is paused", |session| {
+        let vm = boot(session, &VmDisk::default())?;
+        let _exporter = watch(session, &vm)?;
+        session.settle()?;
+        vm.pause()?;
+        session.onset("stop");
+        session.look_on(LONG)?;
+        vm.unpause()?;
+        session.relief("cont");
+        session.look_on(Duration::from_secs(60))
+    })
+};
+
+pub(super) static SLOW_DISK: Drill = Drill {
+    plots: DISK_PLOTS,
+    ..healthy("slow-disk", "a throttle that keeps requests waiting and lets them through", |session| {
+        let vm = boot(session, &VmDisk::default())?;
+        let _exporter = watch(session, &vm)?;
+        session.settle()?;
+        vm.throttle(0, 4096)?;
+        session.onset("block_set_io_throttle to 4096 bytes/s");
+        session.look_on(LONG)
+    })
+};
+
+/// Every disk stands still for a moment while a snapshot is taken.
+pub(super) static BACKUP_FREEZE: Drill = Drill {
+    plots: DISK_PLOTS,
+    ..healthy("backup-freeze", "storage that stands still for 20 seconds, three times", |session| {
+        let vm = boot(session, &VmDisk::default())?;
+        let _exporter = watch(session, &vm)?;
+        session.settle()?;
+        for round in 1..=3 {
+            vm.freeze(0)?;
+            session.onset(&format!("frozen, round {round}"));
+            session.look_on(Duration::from_secs(20))?;
+            vm.thaw(0)?;
+            session.relief("it goes on");
+            session.look_on(LONG / 3 - Duration::from_secs(20))?;
+        }
+        Ok(())
+    })
+};
+
+pub(super) static PAGE_CACHE: Drill = Drill {
+    plots: super::memcg::PLOTS,
+    tolerates: &["MemcgLivelockBandConfigured"],
+    ..healthy(
+        "page-cache",
+        "a job that reads and writes twice its memory.high, throttled and making progress",
+        |session| {
+            let builder = Guest::builder()
+                .boot_deadline(BOOT)
+                .binary(exporter()?)
+                .forward(EXPORTER)
+                .script("flatline-exporter &");
+            let scenario = memcg_livelock(builder)?;
+            session.machine(scenario.guest());
+            session.watch(&[ours(scenario.guest())?])?;
+            scenario.begin_page_cache()?;
+            session.onset("the job begins");
+            session.look_on(LONG)
+        },
+    )
+};
+
+pub(super) static CPU_BURN: Drill = healthy("cpu-burn", "all processors busy", |session| {
+    let guest = boot_host(session, &host()?)?;
+    session.watch(&targets(&guest)?)?;
+    guest.sh("for n in 1 2 3 4; do (while :; do :; done) >/dev/null 2>&1 & done")?;
+    session.onset("four busy loops on one processor");
+    session.look_on(LONG)
+});
+
+pub(super) static CLEAN_REBOOT: Drill = healthy("clean-reboot", "the machine is rebooted as one should", |session| {
+    let guest = boot_host(session, &host()?)?;
+    session.watch(&targets(&guest)?)?;
+    session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
+    session.look_on(Duration::from_secs(60))?;
+    session.onset("reboot");
+    let shutdown = "(sleep 1; killall -TERM flatline-exporter; sleep 3; reboot) >/dev/null 2>&1 &";
+    guest.boots_again(BOOT, || guest.sh(shutdown).map(drop))?;
+    session.step("it has booted again");
+    session.look_on(LONG)
+});
+
+pub(super) static EXPORTER_RESTART: Drill =
+    healthy("exporter-restart", "the exporter is restarted three times", |session| {
+        let guest = boot_host(session, &host()?)?;
+        session.watch(&targets(&guest)?)?;
+        session.look_on(Duration::from_secs(60))?;
+        for round in 1..=3 {
+            let restart = "killall -TERM flatline-exporter; sleep 2
+                       flatline-exporter --state.directory=/disk/state >/dev/console 2>&1 &";
+            guest.sh(restart)?;
+            session.onset(&format!("restart {round}"));
+            session.look_on(LONG / 3)?;
+        }
+        Ok(())
+    });

@@ -1,0 +1,175 @@
+//! Hosts that die, hang or kill, with the exporter inside.
+
+use std::time::Duration;
+
+use super::stage::{Watched, exporter};
+use super::vm::{BOOT, SOON};
+use super::{Drill, Pace, Plot, Session};
+use crate::{Guest, GuestBuilder, Program, Result};
+
+/// Where the exporters answer in a guest.
+pub(super) const EXPORTER: u16 = 10120;
+pub(super) const NODE_EXPORTER: u16 = 9100;
+/// The machine, as it is called in the report.
+const DEVVM: &str = "devvm:10120";
+
+pub(super) const PLOTS: &[Plot] = &[
+    Plot { title: "up", query: "up" },
+    Plot { title: "boots known", query: "flatline_boots_total" },
+    Plot { title: "of them unclean", query: "flatline_unclean_boots_total" },
+    Plot { title: "tasks blocked in the kernel", query: "sum(flatline_tasks_blocked) or vector(0)" },
+    Plot { title: "kernel events", query: "flatline_kernel_events_total > 0" },
+];
+
+pub(super) static KILLED: Drill = Drill {
+    name: "guest-killed",
+    breaks: "the machine is gone from one moment to the next: its QEMU is killed",
+    pace: Pace::Production,
+    expects: &["DevvmDown"],
+    tolerates: &[],
+    plots: &[Plot { title: "up", query: "up" }],
+    play: |session| {
+        let guest = boot(session, &host()?)?;
+        session.watch(&targets(&guest)?)?;
+        session.settle()?;
+        drop(guest);
+        session.onset("QEMU is killed");
+        session.until_told(SOON)
+    },
+};
+
+pub(super) static PANICKED: Drill = Drill {
+    name: "guest-panicked",
+    breaks: "the kernel panics and boots again a second later",
+    pace: Pace::Production,
+    expects: &["HostRebootedUncleanly"],
+    tolerates: &[],
+    plots: PLOTS,
+    play: |session| {
+        let guest = boot(session, &host()?)?;
+        session.watch(&targets(&guest)?)?;
+        session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
+        session.settle()?;
+        session.onset("sysrq c");
+        guest.boots_again(BOOT, || guest.sh("(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &").map(drop))?;
+        session.step("it has booted again");
+        session.until_told(SOON)
+    },
+};
+
+pub(super) static WATCHDOG_RESET: Drill = Drill {
+    name: "guest-watchdog",
+    breaks: "whoever feeds the watchdog stops to, and the watchdog resets the machine",
+    pace: Pace::Production,
+    expects: &["HostRebootedUncleanly"],
+    tolerates: &["WatchdogUnowned", "WatchdogNotArmed", "WatchdogResetTheHost"],
+    plots: PLOTS,
+    play: |session| {
+        let host = host()?
+            .module("i6300esb")
+            .qemu_arguments(["-device", "i6300esb"])
+            .script("[ -e /disk/fed ] || watchdog -T 4 -t 1 /dev/watchdog; touch /disk/fed; sync");
+        let guest = boot(session, &host)?;
+        session.watch(&targets(&guest)?)?;
+        session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
+        session.settle()?;
+        session.onset("the process that feeds it is stopped");
+        guest.boots_again(BOOT, || guest.sh("kill -STOP $(pidof watchdog)").map(drop))?;
+        session.step("it has booted again");
+        session.until_told(SOON)
+    },
+};
+
+pub(super) static FROZEN_FILESYSTEM: Drill = Drill {
+    name: "frozen-filesystem",
+    breaks: "a file system answers nobody any more, the exporter's own state on it; whoever writes hangs in the kernel",
+    pace: Pace::Production,
+    expects: &["TasksStuckInKernel", "HeartbeatStalled"],
+    tolerates: &["KernelHungTask"],
+    plots: PLOTS,
+    play: |session| {
+        let guest = boot(session, &host()?)?;
+        session.watch(&targets(&guest)?)?;
+        session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
+        session.settle()?;
+        guest.sh("fsfreeze --freeze /disk; dd if=/dev/zero of=/disk/stuck bs=512 count=1 >/dev/null 2>&1 &")?;
+        session.onset("fsfreeze, and a writer");
+        session.until_told(SOON)?;
+        guest.sh("fsfreeze --unfreeze /disk")?;
+        session.relief("it is unfrozen");
+        session.until_over("TasksStuckInKernel", SOON)
+    },
+};
+
+pub(super) static SOFT_LOCKUP: Drill = Drill {
+    name: "soft-lockup",
+    breaks: "a processor stands still for 8 seconds, as one does whose virtual machine is not run",
+    pace: Pace::Production,
+    expects: &["KernelLockup"],
+    tolerates: &[],
+    plots: PLOTS,
+    play: |session| {
+        let guest = boot(session, &host()?)?;
+        session.watch(&targets(&guest)?)?;
+        guest.sh("echo 1 >/proc/sys/kernel/watchdog_thresh")?;
+        session.settle()?;
+        session.onset("the machine is not run");
+        guest.suspend()?;
+        std::thread::sleep(Duration::from_secs(8));
+        guest.resume()?;
+        session.relief("it runs again");
+        session.until_told(SOON)
+    },
+};
+
+pub(super) static OOM: Drill = Drill {
+    name: "memcg-oom",
+    breaks: "a process takes more than the memory.max of its cgroup, and is killed",
+    pace: Pace::Production,
+    expects: &["OomKilled"],
+    tolerates: &[],
+    plots: PLOTS,
+    play: |session| {
+        let guest = boot(session, &host()?)?;
+        session.watch(&targets(&guest)?)?;
+        session.settle()?;
+        session.onset("a hog in a cgroup of 16 MiB");
+        guest.sh("mkdir /sys/fs/cgroup/hog; echo 16M >/sys/fs/cgroup/hog/memory.max
+             (echo 0 >/sys/fs/cgroup/hog/cgroup.procs; exec tail /dev/zero) || true")?;
+        session.until_told(SOON)
+    },
+};
+
+/// A guest with both exporters, a disk for the state of ours, and a reboot a second after a panic.
+pub(super) fn host() -> Result<GuestBuilder> {
+    let node_exporter = Program::find("prometheus-node-exporter", "prometheus-node-exporter")?;
+    Ok(Guest::builder()
+        .memory_mib(1024)
+        .disk_mib(256)
+        .kernel_argument("panic=1")
+        .boot_deadline(BOOT)
+        .binary(exporter()?)
+        .binary(node_exporter.path())
+        .forward(EXPORTER)
+        .forward(NODE_EXPORTER)
+        .script("flatline-exporter --state.directory=/disk/state &")
+        .script("prometheus-node-exporter >/dev/null 2>&1 &"))
+}
+
+pub(super) fn boot(session: &mut Session<'_>, builder: &GuestBuilder) -> Result<Guest> {
+    let guest = builder.boot()?;
+    session.machine(&guest);
+    session.step(&format!("the guest is up after {:.0} s", guest.boot_time().as_secs_f64()));
+    Ok(guest)
+}
+
+/// Our exporter in the guest.
+pub(super) fn ours(guest: &Guest) -> Result<Watched> {
+    Ok(Watched { job: "devvm", instance: DEVVM, address: guest.address(EXPORTER)? })
+}
+
+/// Our exporter in the guest, and node_exporter beside it.
+pub(super) fn targets(guest: &Guest) -> Result<[Watched; 2]> {
+    let node = Watched { job: "node", instance: "devvm:9100", address: guest.address(NODE_EXPORTER)? };
+    Ok([ours(guest)?, node])
+}

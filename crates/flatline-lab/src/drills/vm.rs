@@ -1,0 +1,129 @@
+//! Virtual machines whose disk dies, watched from the hypervisor.
+
+use std::time::Duration;
+
+use super::stage::{Watched, on_this_host};
+use super::{Drill, Pace, Plot, Session};
+use crate::scenarios::{Controller, DiskVm, VmDisk, vm_disk};
+use crate::{Guest, Result, Running};
+
+/// Emulated guests on a busy machine: generous.
+pub(super) const BOOT: Duration = Duration::from_secs(180);
+/// Longer than any alert here takes.
+pub(super) const SOON: Duration = Duration::from_secs(360);
+/// The hypervisor, as it is called in the report.
+pub(super) const HYPERVISOR: &str = "hv-a:10120";
+
+pub(super) const DISK_PLOTS: &[Plot] = &[
+    Plot { title: "QMP answers", query: "flatline_vm_qmp_up" },
+    Plot { title: "QEMU says running", query: "flatline_vm_status{status=\"running\"}" },
+    Plot { title: "writes per second", query: "rate(flatline_vm_disk_writes_completed_total[1m])" },
+    Plot { title: "requests in flight", query: "flatline_vm_disk_inflight_requests" },
+    Plot { title: "since the last completion (s)", query: "flatline_vm_disk_idle_seconds" },
+];
+
+const FAST_PLOTS: &[Plot] = &[
+    Plot { title: "QMP answers", query: "flatline_vm_qmp_up" },
+    Plot { title: "QEMU says running", query: "flatline_vm_status{status=\"running\"}" },
+    Plot { title: "writes per second", query: "rate(flatline_vm_disk_writes_completed_total[5s])" },
+];
+
+pub(super) static STALL: Drill = Drill {
+    name: "vm-disk-stall",
+    breaks: "the storage behind a virtio-scsi disk with an I/O thread stops to answer; QMP goes on",
+    pace: Pace::Production,
+    expects: &["VmDiskStalled"],
+    tolerates: &[],
+    plots: DISK_PLOTS,
+    play: |session| {
+        let vm = boot(session, &VmDisk::default())?;
+        let _exporter = watch(session, &vm)?;
+        session.settle()?;
+        vm.freeze(0)?;
+        session.onset("the qemu-nbd that holds the disk is stopped; no request is answered, none fails");
+        session.until_told(SOON)?;
+        vm.thaw(0)?;
+        session.relief("it goes on");
+        session.until_over("VmDiskStalled", SOON)
+    },
+};
+
+pub(super) static THROTTLED: Drill = Drill {
+    name: "vm-disk-throttled",
+    breaks: "a limit of one byte a second is written into a running disk",
+    pace: Pace::Production,
+    expects: &["VmDiskStalled"],
+    tolerates: &[],
+    plots: DISK_PLOTS,
+    play: |session| {
+        let vm = boot(session, &VmDisk::default())?;
+        let _exporter = watch(session, &vm)?;
+        session.settle()?;
+        vm.throttle(0, 1)?;
+        session.onset("block_set_io_throttle to 1 byte/s");
+        session.until_told(SOON)?;
+        vm.throttle(0, 0)?;
+        session.relief("the limit is taken back");
+        session.until_over("VmDiskStalled", SOON)
+    },
+};
+
+/// On LSI nothing tells what is in flight. What the disk used to write must have been seen for hours, here for minutes.
+pub(super) static STALL_LSI: Drill = Drill {
+    name: "vm-disk-stall-lsi",
+    breaks: "the same behind lsi53c895a, which tells nothing of requests in flight, until QEMU itself hangs",
+    pace: Pace::Seconds,
+    expects: &["VmDiskWriteZero", "VmQmpUnresponsive"],
+    tolerates: &[],
+    plots: FAST_PLOTS,
+    play: |session| {
+        let vm = boot(session, &VmDisk { controller: Controller::Lsi, ..VmDisk::default() })?;
+        let _exporter = watch(session, &vm)?;
+        session.step("three minutes, in which it becomes known what the disk usually writes");
+        session.look_on(Duration::from_secs(180))?;
+        vm.freeze(0)?;
+        session.onset("the qemu-nbd that holds the disk is stopped");
+        session.until_told(SOON)?;
+        vm.thaw(0)?;
+        session.relief("it goes on");
+        session.until_over("VmQmpUnresponsive", SOON)
+    },
+};
+
+pub(super) static QEMU_STOPPED: Drill = Drill {
+    name: "vm-qemu-stopped",
+    breaks: "QEMU itself stands still (SIGSTOP): the kernel accepts for it, nobody greets",
+    pace: Pace::Production,
+    expects: &["VmQmpUnresponsive"],
+    tolerates: &[],
+    plots: &[
+        Plot { title: "QMP answers", query: "flatline_vm_qmp_up" },
+        Plot { title: "the monitor's state", query: "flatline_vm_qmp_state == 1" },
+    ],
+    play: |session| {
+        let vm = boot(session, &VmDisk::default())?;
+        let _exporter = watch(session, &vm)?;
+        session.settle()?;
+        vm.stop_process()?;
+        session.onset("QEMU is stopped");
+        session.until_told(SOON)?;
+        vm.continue_process()?;
+        session.relief("it goes on");
+        session.until_over("VmQmpUnresponsive", SOON)
+    },
+};
+
+pub(super) fn boot(session: &mut Session<'_>, vm: &VmDisk) -> Result<DiskVm> {
+    let vm = vm_disk(Guest::builder().memory_mib(192).boot_deadline(BOOT), vm)?;
+    session.machine(vm.guest());
+    session.step(&format!("{} is up after {:.0} s", "devvm", vm.guest().boot_time().as_secs_f64()));
+    Ok(vm)
+}
+
+/// An exporter on this host asks the machine over QMP.
+pub(super) fn watch(session: &mut Session<'_>, vm: &DiskVm) -> Result<Running> {
+    let socket = format!("--collector.vm.sockets={}", vm.socket().display());
+    let (exporter, address) = on_this_host(&["--collector.vm".to_owned(), socket])?;
+    session.watch(&[Watched { job: "flatline", instance: HYPERVISOR, address }])?;
+    Ok(exporter)
+}

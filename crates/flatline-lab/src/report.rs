@@ -1,0 +1,111 @@
+//! What came of the scenarios, for people: a table in Markdown, and a page with a plot of each.
+
+use std::fmt::Write as _;
+
+use crate::drills::{ALL, Drill, EventKind, Outcome, Scrapes};
+use crate::plot::{DrawError, plot};
+
+/// `detection.md`: who was told, and how soon; how the exporters answered meanwhile.
+#[must_use]
+pub fn markdown(outcomes: &[Outcome]) -> String {
+    let mut page = "<!-- Written by flatline-lab. -->\n\n\
+         # How soon Flatline tells\n\n\
+         Each line is a real machine in QEMU that was really broken, a real Prometheus and Alertmanager with the generated\n\
+         files, and a recorded Slack. Seconds count from the moment of the break. [detection.html](detection.html) has the\n\
+         plots; `cargo run -p flatline-lab -- run SCENARIO` does it again.\n\n\
+         ## Incidents\n\n\
+         | scenario | what is broken | alert | pending | firing | Slack | verdict |\n|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for (drill, outcome) in run(outcomes).filter(|(drill, _)| !drill.is_healthy()) {
+        for alert in drill.expects {
+            let after = |kind| seconds(outcome.seconds_to(kind, alert));
+            let _ = writeln!(
+                page,
+                "| `{}` | {} | [{alert}](../runbooks/{alert}.md) | {} | {} | {} | {} |",
+                drill.name,
+                drill.breaks,
+                after(EventKind::Pending),
+                after(EventKind::Firing),
+                after(EventKind::Slack),
+                verdict(outcome),
+            );
+        }
+    }
+    page += "\nAn alert without `for` is never pending: its window is in its expression.\n\n## Healthy look-alikes\n\n\
+         | scenario | what happens | looked at for | fired | verdict |\n|---|---|---|---|---|\n";
+    for (drill, outcome) in run(outcomes).filter(|(drill, _)| drill.is_healthy()) {
+        let fired: Vec<_> =
+            outcome.fired().iter().map(|event| format!("{} ({})", event.what, event.severity)).collect();
+        let fired = if fired.is_empty() { "nothing".to_owned() } else { fired.join(", ") };
+        let looked = outcome.seconds - outcome.onset().unwrap_or_default();
+        let _ =
+            writeln!(page, "| `{}` | {} | {looked:.0} s | {fired} | {} |", drill.name, drill.breaks, verdict(outcome));
+    }
+    page += "\n## The exporters meanwhile\n\nFrom the break to the end, as Prometheus measured. `devvm` and `flatline` are \
+         flatline-exporter, in the guest and on the hypervisor; `node` is node_exporter in the same guest.\n\n\
+         | scenario | job | scrapes | missed | p50 | p99 | slowest |\n|---|---|---|---|---|---|---|\n";
+    for (drill, outcome) in run(outcomes) {
+        for Scrapes { job, count, missed, p50, p99, max } in &outcome.scrapes {
+            let [p50, p99, max] = [p50, p99, max].map(|seconds| format!("{:.0} ms", seconds * 1000.0));
+            let _ = writeln!(page, "| `{}` | {job} | {count} | {missed} | {p50} | {p99} | {max} |", drill.name);
+        }
+    }
+    page += "\n## On what\n\n| scenario | when (UTC) | machine | scraped and evaluated |\n|---|---|---|---|\n";
+    for (drill, outcome) in run(outcomes) {
+        let _ = writeln!(page, "| `{}` | {} | {} | {} |", drill.name, outcome.began, outcome.machine, outcome.pace);
+    }
+    page
+}
+
+/// The outcomes of known scenarios, in the order of the list.
+fn run(outcomes: &[Outcome]) -> impl Iterator<Item = (&'static Drill, &Outcome)> {
+    let of = |drill: &Drill| outcomes.iter().find(|outcome| outcome.scenario == drill.name);
+    ALL.iter().filter_map(move |drill| Some((*drill, of(drill)?)))
+}
+
+fn seconds(after: Option<f64>) -> String {
+    after.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.0} s"))
+}
+
+fn verdict(outcome: &Outcome) -> String {
+    if outcome.passed() { "as promised".to_owned() } else { format!("**failed**: {}", outcome.failures.join("; ")) }
+}
+
+/// The page with a plot of each scenario and what Slack was told.
+///
+/// # Errors
+/// When a plot can't be drawn.
+pub fn html(outcomes: &[Outcome]) -> Result<String, DrawError> {
+    let mut page = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n<title>Flatline: how soon it tells</title>\n\
+         <style>body{font:15px/1.45 system-ui,sans-serif;max-width:940px;margin:2em auto;padding:0 1em;color:#222}\n\
+         h2{margin-top:2.2em}pre{background:#f6f6f6;padding:.8em;white-space:pre-wrap}.bad{color:#c9302c}\n\
+         svg{max-width:100%;height:auto}</style>\n<h1>How soon Flatline tells</h1>\n\
+         <p>Red is firing, amber is pending, the dashed line is the moment of the break, a dot is a message in Slack.</p>\n"
+        .to_owned();
+    for (drill, outcome) in run(outcomes) {
+        let class = if outcome.passed() { "" } else { " class=\"bad\"" };
+        let _ = writeln!(
+            page,
+            "<h2 id=\"{0}\">{0}</h2>\n<p>{1}<br><span{class}>{2}</span></p>",
+            drill.name,
+            escaped(drill.breaks),
+            escaped(&verdict(outcome).replace("**", ""))
+        );
+        page += &plot(outcome)?;
+        for message in &outcome.messages {
+            let _ = writeln!(
+                page,
+                "<pre>{:.0} s, {}: {}\n{}</pre>",
+                message.at,
+                escaped(&message.channel),
+                escaped(&message.title),
+                escaped(message.text.trim())
+            );
+        }
+    }
+    Ok(page + "</html>\n")
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
