@@ -35,7 +35,7 @@ docs:
 generated:
 	$(CARGO) run --quiet --locked --package flatline-rules -- generate --config $(RULES_CONFIG) --output . --check
 
-## Writes rules/, dashboards/, docs/alerts.md and the generated part of deploy/ anew.
+## Writes rules/, dashboards/, docs/alerts.md, docs/metrics.md and the generated part of deploy/ anew.
 generate:
 	$(CARGO) run --quiet --package flatline-rules -- generate --config $(RULES_CONFIG) --output .
 

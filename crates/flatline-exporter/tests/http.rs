@@ -183,3 +183,44 @@ fn requests_are_counted_by_code() {
     quiet.scrape();
     assert!(!quiet.scrape().any("flatline_http_requests_total") && !quiet.scrape().any("process_"));
 }
+
+/// Nothing that a client opens and then neglects keeps a scrape away, however often it does it.
+#[test]
+fn ten_thousand_connections_that_say_nothing_hold_nobody_up() {
+    let exporter = Exporter::start(BARE);
+    let address = exporter.address();
+    let half = b"GET /metrics HTTP/1.1\r\nHost: x\r\n";
+    let mut kept = Vec::new();
+    for number in 0..10_000_usize {
+        let mut stream = TcpStream::connect(address).expect("connects");
+        if number % 2 == 0 {
+            let _ = stream.write_all(half); // it may have had to go already
+        }
+        kept.push(stream);
+        // As many as any process may hold, and more than the exporter keeps.
+        if kept.len() == 700 {
+            kept.drain(..100);
+        }
+        if number % 1000 == 999 {
+            assert_eq!(exporter.get("/metrics").status, 200, "after {number}");
+        }
+    }
+    assert_eq!(exporter.get("/-/healthy").status, 200);
+    drop(kept);
+    assert_eq!(exporter.get("/metrics").status, 200);
+}
+
+#[test]
+fn requests_sent_ahead_are_answered_in_order() {
+    let exporter = Exporter::start(BARE);
+    let mut stream = TcpStream::connect(exporter.address()).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    let ahead = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200)
+        + "GET /elsewhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(ahead.as_bytes()).expect("sends");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("answers");
+    let answer = String::from_utf8(answer).expect("text");
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 200);
+    assert!(answer.rfind("HTTP/1.1 404") > answer.rfind("HTTP/1.1 200"), "the last one last");
+}

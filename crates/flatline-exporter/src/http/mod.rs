@@ -1,5 +1,6 @@
 //! What is served: `/metrics`, the landing page and the two probes.
 
+mod connections;
 mod landing;
 pub mod listen;
 pub mod server;

@@ -1,20 +1,23 @@
 //! The accept loop: plain TCP or TLS, HTTP/1.1, bounded in connections, headers and patience.
 
+use super::connections::{Connection, Connections};
 use super::stream::{ANSWER_WITHIN, Impatient};
 use axum::Router;
 use flatline_web::Reloader;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-/// Connections open at once; further ones wait in the kernel's queue.
+/// Connections open at once. For a further one somebody who waits for a request has to go.
 pub const MAX_CONNECTIONS: usize = 512;
 /// A request's headers must be complete this long after the connection is ready for them. It is also how
 /// long an idle connection is kept, so it is longer than the usual scrape interval.
@@ -31,7 +34,8 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 pub struct Server {
     router: Router,
     web: Option<Arc<Reloader>>,
-    connections: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    connections: Arc<Connections>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -43,7 +47,8 @@ impl Server {
         max_connections: usize,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { router, web, connections: Arc::new(Semaphore::new(max_connections)), stopping }
+        let places = Arc::new(Semaphore::new(max_connections));
+        Self { router, web, places, connections: Arc::default(), stopping }
     }
 
     /// Accepts until told to stop.
@@ -51,7 +56,6 @@ impl Server {
         let mut stopping = self.stopping.clone();
         let mut faulty = false;
         loop {
-            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else { return };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 _ = stopping.wait_for(|stopping| *stopping) => return,
@@ -59,7 +63,12 @@ impl Server {
             match accepted {
                 Ok((stream, peer)) => {
                     faulty = false;
-                    tokio::spawn(self.clone().serve(stream, peer, permit));
+                    let place = tokio::select! {
+                        place = self.place() => place,
+                        _ = stopping.wait_for(|stopping| *stopping) => return,
+                    };
+                    let Some(place) = place else { return };
+                    tokio::spawn(self.clone().serve(stream, peer, place));
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut faulty, true) {
@@ -71,13 +80,23 @@ impl Server {
         }
     }
 
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, _permit: OwnedSemaphorePermit) {
+    /// A place among the connections, made by asking somebody to go where there is none.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(place);
+        }
+        self.connections.make_room();
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+        let entered = self.connections.enter();
+        let connection = Arc::clone(&entered.connection);
         let outcome = match self.tls() {
-            None => self.http(stream).await,
-            Some(acceptor) => match tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => self.http(stream).await,
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("TLS handshake took too long".to_owned()),
+            None => self.http(stream, connection).await,
+            Some(acceptor) => match shake_hands(&acceptor, stream, &connection).await {
+                Ok(stream) => self.http(stream, connection).await,
+                Err(reason) => Err(reason),
             },
         };
         if let Err(error) = outcome {
@@ -89,21 +108,28 @@ impl Server {
         self.web.as_ref()?.current().tls().map(TlsAcceptor::from)
     }
 
-    async fn http<S>(mut self, stream: S) -> Result<(), String>
+    async fn http<S>(mut self, stream: S, known: Arc<Connection>) -> Result<(), String>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let stream = TokioIo::new(Impatient::new(stream, ANSWER_WITHIN));
+        let stream = TokioIo::new(Impatient::new(stream, Arc::clone(&known), ANSWER_WITHIN));
+        let service = Noting { inner: TowerToHyperService::new(self.router.clone()), known: Arc::clone(&known) };
         let mut connection = std::pin::pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADERS_WITHIN)
                 .max_buf_size(MAX_HEAD_BYTES)
-                .serve_connection(stream, TowerToHyperService::new(self.router.clone()))
+                .serve_connection(stream, service)
         );
         let finished = tokio::select! {
             outcome = connection.as_mut() => Some(outcome),
             _ = self.stopping.wait_for(|stopping| *stopping) => None,
+            () = known.asked_to_go() => {
+                if known.waits() {
+                    return Err("had to go: others want to be served".to_owned());
+                }
+                None
+            }
         };
         let outcome = match finished {
             Some(outcome) => outcome,
@@ -113,6 +139,46 @@ impl Server {
             }
         };
         outcome.map_err(|error| error.to_string())
+    }
+}
+
+/// Makes a TLS connection of one, unless the client takes too long or its place is wanted by others.
+async fn shake_hands(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    known: &Connection,
+) -> Result<tokio_rustls::server::TlsStream<TcpStream>, String> {
+    tokio::select! {
+        shaken = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)) => match shaken {
+            Ok(shaken) => shaken.map_err(|error| error.to_string()),
+            Err(_) => Err("TLS handshake took too long".to_owned()),
+        },
+        () = known.asked_to_go() => Err("had to go before its TLS handshake was done".to_owned()),
+    }
+}
+
+/// Notes which connection is being answered.
+struct Noting<S> {
+    inner: S,
+    known: Arc<Connection>,
+}
+
+impl<R, S: Service<R>> Service<R> for Noting<S>
+where
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn call(&self, request: R) -> Self::Future {
+        let being_answered = self.known.request();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            drop(being_answered);
+            answer
+        })
     }
 }
 

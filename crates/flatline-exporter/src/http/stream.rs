@@ -1,7 +1,9 @@
 //! A connection that a slow client can't hold.
 
+use super::connections::Connection;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -10,18 +12,20 @@ use tokio::time::{Instant, Sleep};
 /// How long after the last byte of a request its answer must have been taken.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// Fails writes once the client has taken too long to take its answer, however busily it drips.
+/// Fails writes once the client has taken too long to take its answer, however busily it drips, and notes whether it is
+/// owed one.
 #[derive(Debug)]
 pub(super) struct Impatient<S> {
     inner: S,
+    known: Arc<Connection>,
     deadline: Pin<Box<Sleep>>,
     patience: Duration,
 }
 
 impl<S> Impatient<S> {
     /// Wraps a fresh connection.
-    pub(super) fn new(inner: S, patience: Duration) -> Self {
-        Self { inner, deadline: Box::pin(tokio::time::sleep(patience)), patience }
+    pub(super) fn new(inner: S, known: Arc<Connection>, patience: Duration) -> Self {
+        Self { inner, known, deadline: Box::pin(tokio::time::sleep(patience)), patience }
     }
 
     /// Passes a write's outcome on, unless the deadline has passed.
@@ -47,6 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.known.written();
         let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.judge(cx, outcome)
     }
@@ -56,6 +61,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.known.written();
         let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         self.judge(cx, outcome)
     }
@@ -68,7 +74,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         match Pin::new(&mut self.inner).poll_flush(cx) {
             Poll::Pending => self.judge(cx, Poll::Pending),
             // Nothing is owed: an idle connection is no slow client, however long it is kept.
-            done => done,
+            done => {
+                self.known.flushed();
+                done
+            }
         }
     }
 
@@ -84,13 +93,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 #[cfg(test)]
 mod tests {
     use super::Impatient;
+    use std::sync::Arc;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_is_cut_off() {
         let (mut client, server) = tokio::io::duplex(16);
-        let mut server = Impatient::new(server, Duration::from_secs(60));
+        let mut server = Impatient::new(server, Arc::default(), Duration::from_secs(60));
         client.write_all(b"GET").await.expect("room");
         server.read_exact(&mut [0; 3]).await.expect("sent");
         let error = server.write_all(&[0; 1000]).await.expect_err("nobody reads");
@@ -100,7 +110,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_is_kept() {
         let (mut client, server) = tokio::io::duplex(16);
-        let mut server = Impatient::new(server, Duration::from_secs(60));
+        let mut server = Impatient::new(server, Arc::default(), Duration::from_secs(60));
         tokio::time::sleep(Duration::from_secs(70)).await;
         server.flush().await.expect("nothing is owed");
         client.write_all(b"GET").await.expect("room");
@@ -111,7 +121,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_drips_is_cut_off() {
         let (mut client, server) = tokio::io::duplex(16);
-        let mut server = Impatient::new(server, Duration::from_secs(60));
+        let mut server = Impatient::new(server, Arc::default(), Duration::from_secs(60));
         let dripping = async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;

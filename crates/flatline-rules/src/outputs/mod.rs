@@ -4,12 +4,14 @@ pub mod alertmanager;
 mod dashboard;
 mod elsewhere;
 pub mod grafana;
+mod metrics;
 mod rule_file;
 mod table;
 mod test_file;
 
 pub use dashboard::{dashboards, expressions, to_json as dashboard_json};
 pub use elsewhere::{grafana_alerts, grafana_records, prometheus_rule, ruler_namespace};
+pub use metrics::to_markdown as metrics_reference;
 pub use rule_file::to_yaml as rule_file;
 pub use table::to_markdown as alert_table;
 pub use test_file::to_yaml as test_file;
@@ -110,6 +112,7 @@ pub fn generate(config: &Config) -> Result<Vec<File>, GenerateError> {
         files.push(file(format!("dashboards/{}.json", dashboard.uid), dashboard_json(&dashboard))?);
     }
     files.push(file("docs/alerts.md".to_owned(), Ok(alert_table(&signals, config)))?);
+    files.push(file("docs/metrics.md".to_owned(), Ok(metrics_reference(&signals)))?);
     files.push(file(alertmanager::CONFIGURATION.to_owned(), alertmanager::configuration(&signals, config))?);
     files.push(file(alertmanager::TEMPLATE.to_owned(), Ok(alertmanager::template(&signals, config)))?);
     files.push(file(alertmanager::ALERTING.to_owned(), alertmanager::alerting(config))?);

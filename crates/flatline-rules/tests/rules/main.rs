@@ -7,6 +7,7 @@ mod cli;
 mod dashboards;
 mod elsewhere;
 mod generated;
+mod links;
 mod mutants;
 mod recorded;
 mod support;
