@@ -43,13 +43,17 @@ impl Connections {
         Entered { connections: Arc::clone(self), age, connection }
     }
 
-    /// Asks one to go that waits for a request: the oldest of those that have never made one, else the oldest. Nobody
-    /// where all are being answered.
-    pub(super) fn make_room(&self) {
+    /// Asks up to `places` to go that wait for a request: the oldest of those that have never made one, then the oldest.
+    /// Nobody where all are being answered.
+    pub(super) fn make_room(&self, places: usize) {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = || open.by_age.values().filter(|connection| connection.waits() && !connection.told.load(Relaxed));
-        let never_served = waiting().find(|connection| !connection.served.load(Relaxed));
-        if let Some(connection) = never_served.or_else(|| waiting().next()) {
+        let waiting = |served| {
+            let waits = move |connection: &&Arc<Connection>| {
+                connection.waits() && !connection.told.load(Relaxed) && connection.served.load(Relaxed) == served
+            };
+            open.by_age.values().filter(waits)
+        };
+        for connection in waiting(false).chain(waiting(true)).take(places) {
             connection.told.store(true, Relaxed);
             connection.go.notify_one();
         }
@@ -130,21 +134,34 @@ mod tests {
         scraper.flushed();
         let being_answered = asking.request();
         let all = [scraper, silent, asking, late];
-        connections.make_room();
+        connections.make_room(1);
         assert_eq!(told(&all), [false, true, false, false]);
-        connections.make_room();
+        connections.make_room(1);
         assert_eq!(told(&all), [false, true, false, true], "the next of those that never asked");
-        connections.make_room();
+        connections.make_room(1);
         assert_eq!(told(&all), [true, true, false, true], "then the one that waits between two scrapes");
-        connections.make_room();
+        connections.make_room(1);
         assert_eq!(told(&all), [true, true, false, true], "and then nobody");
         drop(being_answered);
         asking.written();
-        connections.make_room();
+        connections.make_room(1);
         assert!(!asking.told.load(Relaxed), "its answer is on the way");
         asking.flushed();
-        connections.make_room();
+        connections.make_room(1);
         assert!(asking.told.load(Relaxed));
+    }
+
+    #[test]
+    fn several_go_at_once_and_those_that_never_asked_first() {
+        let connections = Arc::new(Connections::default());
+        let entries = [(); 4].map(|()| connections.enter());
+        let [scraper, first, second, third] = &entries.each_ref().map(|entry| Arc::clone(&entry.connection));
+        scraper.written();
+        scraper.flushed();
+        connections.make_room(2);
+        assert_eq!(told(&[scraper, first, second, third]), [false, true, true, false]);
+        connections.make_room(100);
+        assert_eq!(told(&[scraper, first, second, third]), [true; 4]);
     }
 
     #[tokio::test]
@@ -152,7 +169,7 @@ mod tests {
         let connections = Arc::new(Connections::default());
         drop(connections.enter());
         let entry = connections.enter();
-        connections.make_room();
+        connections.make_room(1);
         entry.connection.asked_to_go().await;
     }
 }

@@ -5,6 +5,10 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::str::FromStr;
 
+/// How many connections may wait to be accepted, if the kernel (`net.core.somaxconn`) lets so many. The standard library
+/// asks for 128: a burst beyond that is dropped, and a scrape among it comes a second late.
+const QUEUE: i32 = 4096;
+
 /// `host:port`, `[v6]:port` or `:port` for every address of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddress {
@@ -76,6 +80,10 @@ pub fn bind(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, String> {
             };
             format!("can't listen on {address}: {error}{remedy}")
         })?;
+        for listener in &bound {
+            // On a socket that listens already this changes its queue alone; if it can't be, it stays as it was.
+            let _ = rustix::net::listen(listener, QUEUE);
+        }
         listeners.extend(bound);
     }
     Ok(listeners)

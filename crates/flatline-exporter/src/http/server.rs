@@ -19,6 +19,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections open at once. For a further one somebody who waits for a request has to go.
 pub const MAX_CONNECTIONS: usize = 512;
+/// How many have to go at once: whoever opens connections in a flood must not be faster than room is made.
+const ROOM: usize = 32;
 /// A request's headers must be complete this long after the connection is ready for them. It is also how
 /// long an idle connection is kept, so it is longer than the usual scrape interval.
 const HEADERS_WITHIN: Duration = Duration::from_secs(75);
@@ -85,7 +87,7 @@ impl Server {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Some(place);
         }
-        self.connections.make_room();
+        self.connections.make_room(ROOM);
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
