@@ -84,8 +84,9 @@ pub(super) static FROZEN_FILESYSTEM: Drill = Drill {
     name: "frozen-filesystem",
     breaks: "a file system answers nobody any more, the exporter's own state on it; whoever writes hangs in the kernel",
     pace: Pace::Production,
-    expects: &["TasksStuckInKernel", "HeartbeatStalled"],
-    tolerates: &["KernelHungTask"],
+    expects: &["HeartbeatStalled"],
+    // On a host of which somebody has been told already, a further alert is added to the message after group_interval.
+    tolerates: &["TasksStuckInKernel", "KernelHungTask"],
     plots: PLOTS,
     play: |session| {
         let guest = boot(session, &host()?)?;
@@ -95,6 +96,7 @@ pub(super) static FROZEN_FILESYSTEM: Drill = Drill {
         guest.sh("fsfreeze --freeze /disk; dd if=/dev/zero of=/disk/stuck bs=512 count=1 >/dev/null 2>&1 &")?;
         session.onset("fsfreeze, and a writer");
         session.until_told(SOON)?;
+        session.until_firing("TasksStuckInKernel", SOON)?;
         guest.sh("fsfreeze --unfreeze /disk")?;
         session.relief("it is unfrozen");
         session.until_over("TasksStuckInKernel", SOON)

@@ -103,6 +103,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Looks on until the alert fires.
+    pub fn until_firing(&mut self, alert: &str, within: Duration) -> Result<()> {
+        self.until(&format!("{alert} fires"), within, |session| session.has(EventKind::Firing, alert))
+    }
+
     /// Looks on until the alert is over.
     pub fn until_over(&mut self, alert: &str, within: Duration) -> Result<()> {
         self.until(&format!("{alert} is over"), within, |session| session.has(EventKind::Resolved, alert))
