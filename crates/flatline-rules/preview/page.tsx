@@ -86,6 +86,8 @@ function frames(panel: any, answers: any[]): DataFrame[] {
 }
 
 const STEP = 30_000;
+// Of a page; preview/run makes the window this wide.
+const WIDTH = 1640;
 
 // With a hole where Prometheus left some samples out.
 function gapped(samples: [number, string][]): [number, number | null][] {
@@ -193,15 +195,18 @@ function Hosts({ panel, data, width, height }: any) {
 
 function Panel({ panel, answers, range, annotations }: any) {
   const grid = panel.gridPos;
-  const width = (1400 / 24) * grid.w - 8;
+  const width = (WIDTH / 24) * grid.w - 8;
   const height = grid.h * 38 - 8;
   const data = frames(panel, answers);
-  const place = { position: 'absolute' as const, left: (1400 / 24) * grid.x, top: grid.y * 38 };
+  const place = { position: 'absolute' as const, left: (WIDTH / 24) * grid.x, top: grid.y * 38 };
   const timeRange = { from: dateTime(range.from), to: dateTime(range.to), raw: { from: 'now-3h', to: 'now' } };
   return (
     <div style={place}>
       <PanelChrome title={panel.title} width={width} height={height}>
         {(inner, tall) => {
+          if (data.length === 0) {
+            return <p style={{ textAlign: 'center', color: theme.colors.text.secondary }}>No data</p>;
+          }
           if (panel.type === 'table') {
             return <Hosts panel={panel} data={data} width={inner} height={tall} />;
           }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flatline_catalog::{
     Family, Label, boots, crash_capture, drives, exporter, gpu, host_facts, journal, kernel_faults, kernel_log, memcg,
-    mounts, netconsole, pressure, probes, reachability, tasks, vm, watchdog,
+    mounts, netconsole, pressure, probes, reachability, tasks, units, vm, watchdog,
 };
 
 use serde_json::Value;
@@ -158,6 +158,9 @@ impl Scene {
         self.gauge(&UP, target, &[], |minute| Some(f64::from(u8::from(inside(up, minute)))));
         self.gauge(&exporter::STATE_AVAILABLE, target, &[], |minute| there(minute, 1.0));
         self.gauge(&reachability::GATE, target, &[], |minute| there(minute, 1.0));
+        for part in ["default_route", "gateway", "link", "listening"] {
+            self.gauge(&reachability::GATE_PART, target, &[(&reachability::PART, part)], |minute| there(minute, 1.0));
+        }
         self.gauge(&host_facts::CHANGED, target, &[(&host_facts::FACT, "kernel")], |minute| there(minute, 0.0));
         for resource in ["cpu", "memory", "io"] {
             let labels: Labels<'_> = &[(&pressure::RESOURCE, resource)];
@@ -329,6 +332,10 @@ impl Scene {
         });
         let told: Labels<'_> = &[(&journal::KIND, "systemd_unit_failed")];
         self.events(&journal::EVENTS, target, told, &[KILLED + 0.2], &[EVER]);
+        let port: Labels<'_> = &[(&reachability::ADDRESS, "0.0.0.0"), (&reachability::PORT, "3000")];
+        self.gauge(&reachability::LISTEN_BACKLOG, target, port, |minute| {
+            Some(if stuck(minute) { (minute - ONSET).mul_add(0.5, 1.0).floor() } else { 0.0 })
+        });
         let t3: Labels<'_> = &[(&probes::PROBE, "t3-terminal")];
         self.gauge(&probes::SUCCESS, target, t3, |minute| Some(f64::from(u8::from(!stuck(minute - 1.0)))));
     }
@@ -346,6 +353,8 @@ impl Scene {
         ] {
             self.events(&kernel_log::EVENTS, target, &[(&kernel_log::KIND, kind)], at, up);
         }
+        let unit: Labels<'_> = &[(&units::UNIT, "llama-server.service"), (&units::STATE, "failed")];
+        self.gauge(&units::STATE_OF_UNIT, target, unit, |minute| there(minute, f64::from(u8::from(minute > 132.0))));
         let card: Labels<'_> = &[(&gpu::GPU, "0000:c3:00.0")];
         let hung = |minute: f64| (60.0..65.0).contains(&minute) || (119.0..124.0).contains(&minute);
         let lost = |minute: f64| minute > 131.0;
