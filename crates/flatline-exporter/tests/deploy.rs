@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::{Exporter, PATIENCE, fixtures};
+use common::{Exporter, PATIENCE, command, fixtures};
 use flatline_exporter::cli;
+use flatline_lab::skipped;
 use serde_json::Value;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -99,4 +101,50 @@ fn its_probes_are_answered() {
     }
     exporter
         .scrape_until("the host below /host is read", |samples| samples.collector("success", "pressure") == Some(1.0));
+}
+
+/// The mounts of the DaemonSet's container below `host`, read-only ones so; then, with nothing but its capabilities and
+/// in a process namespace of its own, the rest of the command line.
+fn as_in_a_container(host: &Path) -> String {
+    let (pod, container) = (yaml("kubernetes/daemonset.yaml")["spec"]["template"]["spec"].clone(), container());
+    let mut script = "set -e\nmount --make-rprivate /\n".to_owned();
+    for mount in container["volumeMounts"].as_array().expect("mounts") {
+        let volume = pod["volumes"].as_array().expect("volumes").iter().find(|volume| volume["name"] == mount["name"]);
+        let source = volume.expect("declared")["hostPath"]["path"].as_str().expect("a path");
+        let Some(below) = mount["mountPath"].as_str().expect("a path").strip_prefix("/host") else { continue };
+        let target = format!("'{}{below}'", host.display());
+        script += &format!("mount --rbind {source} {target}\n");
+        script += &format!("mount --make-rslave {target}\n");
+        script += &format!("mount -o remount,bind,ro {target}\n");
+        script += &format!("test ! -w {target}\n");
+    }
+    let capabilities = texts(&container["securityContext"]["capabilities"]["add"]).join(",+").to_lowercase();
+    script += "mount -t proc proc /proc\n";
+    script + &format!("exec setpriv --no-new-privs --inh-caps=-all --bounding-set=-all,+{capabilities} \"$@\"\n")
+}
+
+#[test]
+fn a_container_sees_its_host() {
+    let namespaces = ["--mount", "--pid", "--fork", "--kill-child"];
+    let probe = command("unshare").args(namespaces).args(["mount", "-t", "proc", "proc", "/proc"]).output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        return skipped("a container that sees its host", "no namespaces can be made here (root)");
+    }
+    let (host, state) = (tempfile::tempdir().expect("directory"), tempfile::tempdir().expect("directory"));
+    let mut runtime = command("unshare");
+    runtime.args(namespaces).args(["sh", "-c", &as_in_a_container(host.path()), "sh"]);
+    runtime.arg(env!("CARGO_BIN_EXE_flatline-exporter"));
+    let mut arguments: Vec<String> = texts(&container()["args"])
+        .into_iter()
+        .map(|argument| argument.replace("/host", &host.path().display().to_string()))
+        .map(|argument| argument.replace("/var/lib/flatline", &state.path().display().to_string()))
+        .collect();
+    // Whose it is stands in the files of a process that is outside of the container, and is told to CAP_SYS_PTRACE only.
+    let outside = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = outside.local_addr().expect("bound");
+    arguments.push("--collector.reachability.max-listeners=5000".to_owned());
+    let exporter = Exporter::start_as(runtime, 1, &arguments);
+    exporter.scrape_until("the owner of a port outside of the container is seen", |samples| {
+        samples.any(&format!("flatline_listen_owner_info{{address=\"{}\",port=\"{}\"", address.ip(), address.port()))
+    });
 }
