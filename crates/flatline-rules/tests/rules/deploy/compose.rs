@@ -36,8 +36,9 @@ fn seen(service: &Value, path: &Path) -> PathBuf {
 
 /// The value of a flag.
 fn flag<'a>(service: &'a Value, name: &str) -> &'a str {
-    let values = texts(service, "command").into_iter().filter_map(|flag| flag.strip_prefix(name)?.strip_prefix('='));
-    values.last().unwrap_or_else(|| panic!("no {name}"))
+    let mut values =
+        texts(service, "command").into_iter().filter_map(|flag| flag.strip_prefix(name)?.strip_prefix('='));
+    values.next_back().unwrap_or_else(|| panic!("no {name}"))
 }
 
 #[test]
