@@ -122,7 +122,7 @@ fn the_journal_is_asked_once() {
     let journalctl = host.path("journalctl");
     let listed = common::fixtures().join("boots/journal/list-boots.json");
     let asked = host.path("asked");
-    let script = format!("#!/bin/sh\necho x >>{}\ncat {}\n", asked.display(), listed.display());
+    let script = format!("#!/bin/sh\necho \"$@\" >>{}\ncat {}\n", asked.display(), listed.display());
     std::fs::write(&journalctl, script).expect("write");
     std::fs::set_permissions(&journalctl, std::fs::Permissions::from_mode(0o755)).expect("chmod");
     for _ in 0..2 {
@@ -131,7 +131,12 @@ fn the_journal_is_asked_once() {
         // Its three boots, and this one.
         exporter.scrape_until("seeded", |samples| samples.get("flatline_boots_total") > Some(3.0));
     }
-    assert_eq!(std::fs::read_to_string(&asked).expect("asked"), "x\n");
+    // The host's, not that of a container around the exporter.
+    let arguments = "--list-boots --output=json --quiet --utc --no-pager --root";
+    assert_eq!(
+        std::fs::read_to_string(&asked).expect("asked"),
+        format!("{arguments} {}\n", host.directory.path().display())
+    );
 }
 
 #[test]

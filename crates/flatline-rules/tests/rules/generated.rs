@@ -10,7 +10,7 @@ use flatline_rules::{Config, File, explain, generate, guard, signals};
 
 use super::support::{accepted, write};
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 

@@ -5,6 +5,7 @@
 mod alertmanager;
 mod cli;
 mod dashboards;
+mod deploy;
 mod elsewhere;
 mod generated;
 mod links;

@@ -29,7 +29,7 @@ fn newest_promtool(args: &[&str], files: &[PathBuf]) -> Option<Output> {
 }
 
 /// Says so even where the test harness keeps a passing test's words to itself, and where skipped checks are counted.
-fn skipped(line: &str) {
+pub(crate) fn skipped(line: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(list) = std::env::var_os("FLATLINE_LAB_SKIPPED").filter(|list| !list.is_empty()) {
         std::fs::File::options().append(true).create(true).open(list).unwrap().write_all(line.as_bytes()).unwrap();

@@ -53,7 +53,7 @@ impl Heart {
         state: StateDirectory,
         identity: Identity,
         short_boot: Duration,
-        journalctl: String,
+        journal: seed::Journal,
     ) -> std::io::Result<Self> {
         let pulse = Pulse {
             figures: None,
@@ -77,7 +77,7 @@ impl Heart {
                 unwritten: false,
                 failing: false,
             };
-            diary.live(journalctl);
+            diary.live(journal);
         })?;
         Ok(Self { body })
     }
@@ -108,12 +108,12 @@ struct Diary {
 }
 
 impl Diary {
-    fn live(&mut self, journalctl: String) {
+    fn live(&mut self, journal: seed::Journal) {
         let mut ledger = self.waiting(Self::load);
         ledger.enter(&self.identity, Moment::now(), self.short_boot);
         self.unwritten = true;
         if !ledger.seeded() && self.may_write {
-            self.seed = seed::ask(journalctl);
+            self.seed = seed::ask(journal);
         }
         if self.seed.is_none() {
             self.show(&ledger);

@@ -12,6 +12,7 @@ use flatline_ledger::{Identity, jiff::Timestamp};
 use flatline_sources::SourceError;
 use heart::{Heart, Pulse};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,8 +47,12 @@ fn init(environment: &Environment) -> Init {
         Err(error) => return Init::Failed(error.to_string()),
     };
     let short = environment.flags.get_one::<Duration>(SHORT).copied().unwrap_or(flatline_ledger::SHORT_BOOT);
-    let journalctl = environment.flags.get_one::<String>(JOURNALCTL).cloned().unwrap_or_default();
-    match Heart::start(state, identity, short, journalctl) {
+    let rootfs = &environment.roots.rootfs;
+    let journal = seed::Journal {
+        program: environment.flags.get_one::<String>(JOURNALCTL).cloned().unwrap_or_default(),
+        root: (rootfs != Path::new("/")).then(|| rootfs.clone()),
+    };
+    match Heart::start(state, identity, short, journal) {
         Ok(heart) => Init::On(Box::new(Boots { heart })),
         Err(error) => Init::Failed(format!("no thread for the heartbeat: {error}")),
     }

@@ -9,7 +9,7 @@ use flatline_rules::{Config, generate};
 use serde_json::Value;
 
 /// Every dashboard, as it is written to its file.
-fn generated() -> Vec<(String, Value)> {
+pub(crate) fn generated() -> Vec<(String, Value)> {
     let files = generate(&super::generated::complete()).unwrap();
     let dashboards: Vec<_> = files
         .iter()
