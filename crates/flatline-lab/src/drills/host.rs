@@ -113,8 +113,8 @@ pub(super) static SOFT_LOCKUP: Drill = Drill {
     play: |session| {
         let guest = boot(session, &host()?)?;
         session.watch(&targets(&guest)?)?;
-        guest.sh("echo 1 >/proc/sys/kernel/watchdog_thresh")?;
         session.settle()?;
+        guest.sh("echo 1 >/proc/sys/kernel/watchdog_thresh")?;
         session.onset("the machine is not run");
         guest.suspend()?;
         std::thread::sleep(Duration::from_secs(8));
