@@ -46,14 +46,7 @@ pub(super) static PANICKED: Drill = Drill {
     tolerates: &[],
     plots: PLOTS,
     play: |session| {
-        let guest = boot(session, &host()?)?;
-        session.watch(&targets(&guest)?)?;
-        session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
-        session.settle()?;
-        session.onset("sysrq c");
-        guest.boots_again(BOOT, || guest.sh("(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &").map(drop))?;
-        session.step("it has booted again");
-        session.until_told(SOON)
+        boots_again(session, &host()?, "sysrq c", "(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &")
     },
 };
 
@@ -69,14 +62,7 @@ pub(super) static WATCHDOG_RESET: Drill = Drill {
             .module("i6300esb")
             .qemu_arguments(["-device", "i6300esb"])
             .script("[ -e /disk/fed ] || watchdog -T 4 -t 1 /dev/watchdog; touch /disk/fed; sync");
-        let guest = boot(session, &host)?;
-        session.watch(&targets(&guest)?)?;
-        session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
-        session.settle()?;
-        session.onset("the process that feeds it is stopped");
-        guest.boots_again(BOOT, || guest.sh("kill -STOP $(pidof watchdog)").map(drop))?;
-        session.step("it has booted again");
-        session.until_told(SOON)
+        boots_again(session, &host, "the process that feeds it is stopped", "kill -STOP $(pidof watchdog)")
     },
 };
 
@@ -141,6 +127,18 @@ pub(super) static OOM: Drill = Drill {
         session.until_told(SOON)
     },
 };
+
+/// A host whose heart has beaten dies by this command and comes back; Slack is told of it.
+fn boots_again(session: &mut Session<'_>, builder: &GuestBuilder, what: &str, command: &str) -> Result<()> {
+    let guest = boot(session, builder)?;
+    session.watch(&targets(&guest)?)?;
+    session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
+    session.settle()?;
+    session.onset(what);
+    guest.boots_again(BOOT, || guest.sh(command).map(drop))?;
+    session.step("it has booted again");
+    session.until_told(SOON)
+}
 
 /// A guest with both exporters, a disk for the state of ours, and a reboot a second after a panic.
 pub(super) fn host() -> Result<GuestBuilder> {

@@ -36,15 +36,11 @@ pub(super) static STALL: Drill = Drill {
     tolerates: &[],
     plots: DISK_PLOTS,
     play: |session| {
-        let vm = boot(session, &VmDisk::default())?;
-        let _exporter = watch(session, &vm)?;
-        session.settle()?;
-        vm.freeze(0)?;
-        session.onset("the qemu-nbd that holds the disk is stopped; no request is answered, none fails");
-        session.until_told(SOON)?;
-        vm.thaw(0)?;
-        session.relief("it goes on");
-        session.until_over("VmDiskStalled", SOON)
+        let freeze =
+            ("the qemu-nbd that holds the disk is stopped; nothing is answered, nothing fails", |vm: &DiskVm| {
+                vm.freeze(0)
+            });
+        break_and_repair(session, "VmDiskStalled", freeze, ("it goes on", |vm| vm.thaw(0)))
     },
 };
 
@@ -56,15 +52,8 @@ pub(super) static THROTTLED: Drill = Drill {
     tolerates: &[],
     plots: DISK_PLOTS,
     play: |session| {
-        let vm = boot(session, &VmDisk::default())?;
-        let _exporter = watch(session, &vm)?;
-        session.settle()?;
-        vm.throttle(0, 1)?;
-        session.onset("block_set_io_throttle to 1 byte/s");
-        session.until_told(SOON)?;
-        vm.throttle(0, 0)?;
-        session.relief("the limit is taken back");
-        session.until_over("VmDiskStalled", SOON)
+        let throttle: Deed = ("block_set_io_throttle to 1 byte/s", |vm| vm.throttle(0, 1));
+        break_and_repair(session, "VmDiskStalled", throttle, ("the limit is taken back", |vm| vm.throttle(0, 0)))
     },
 };
 
@@ -101,17 +90,30 @@ pub(super) static QEMU_STOPPED: Drill = Drill {
         Plot { title: "the monitor's state", query: "flatline_vm_qmp_state == 1" },
     ],
     play: |session| {
-        let vm = boot(session, &VmDisk::default())?;
-        let _exporter = watch(session, &vm)?;
-        session.settle()?;
-        vm.stop_process()?;
-        session.onset("QEMU is stopped");
-        session.until_told(SOON)?;
-        vm.continue_process()?;
-        session.relief("it goes on");
-        session.until_over("VmQmpUnresponsive", SOON)
+        break_and_repair(
+            session,
+            "VmQmpUnresponsive",
+            ("QEMU is stopped", DiskVm::stop_process),
+            ("it goes on", DiskVm::continue_process),
+        )
     },
 };
+
+/// Something that is done to a machine, in words and in deed.
+type Deed = (&'static str, fn(&DiskVm) -> Result<()>);
+
+/// A machine that writes to its disk is broken until Slack is told, and repaired until the alert is over.
+fn break_and_repair(session: &mut Session<'_>, alert: &str, broken: Deed, repaired: Deed) -> Result<()> {
+    let vm = boot(session, &VmDisk::default())?;
+    let _exporter = watch(session, &vm)?;
+    session.settle()?;
+    (broken.1)(&vm)?;
+    session.onset(broken.0);
+    session.until_told(SOON)?;
+    (repaired.1)(&vm)?;
+    session.relief(repaired.0);
+    session.until_over(alert, SOON)
+}
 
 pub(super) fn boot(session: &mut Session<'_>, vm: &VmDisk) -> Result<DiskVm> {
     let vm = vm_disk(Guest::builder().memory_mib(192).boot_deadline(BOOT), vm)?;
