@@ -36,10 +36,7 @@ pub(super) static STALL: Drill = Drill {
     tolerates: &[],
     plots: DISK_PLOTS,
     play: |session| {
-        let freeze =
-            ("the qemu-nbd that holds the disk is stopped; nothing is answered, nothing fails", |vm: &DiskVm| {
-                vm.freeze(0)
-            });
+        let freeze: Deed = ("the qemu-nbd that holds the disk is stopped", |vm| vm.freeze(0));
         break_and_repair(session, "VmDiskStalled", freeze, ("it goes on", |vm| vm.thaw(0)))
     },
 };
