@@ -4,6 +4,7 @@ pub mod alertmanager;
 mod dashboard;
 mod elsewhere;
 pub mod grafana;
+mod incidents;
 mod metrics;
 mod rule_file;
 mod table;
@@ -11,17 +12,18 @@ mod test_file;
 
 pub use dashboard::{dashboards, expressions, to_json as dashboard_json};
 pub use elsewhere::{grafana_alerts, grafana_records, prometheus_rule, ruler_namespace};
+pub use incidents::to_markdown as incidents_page;
 pub use metrics::to_markdown as metrics_reference;
 pub use rule_file::to_yaml as rule_file;
 pub use table::to_markdown as alert_table;
-pub use test_file::to_yaml as test_file;
+pub use test_file::{incidents_to_yaml as incident_tests, to_yaml as test_file};
 
 use std::path::PathBuf;
 
 use crate::check::{self, Refusal};
 use crate::config::Config;
 use crate::model::{Alert, Expectation, Record, Signal, fill};
-use crate::signals;
+use crate::{incidents as incident_reports, signals};
 
 /// The rule file's path below the output directory.
 pub const RULES: &str = "rules/flatline.rules.yml";
@@ -112,6 +114,9 @@ pub fn generate(config: &Config) -> Result<Vec<File>, GenerateError> {
         files.push(file(format!("dashboards/{}.json", dashboard.uid), dashboard_json(&dashboard))?);
     }
     files.push(file("docs/alerts.md".to_owned(), Ok(alert_table(&signals, config)))?);
+    // With other windows the figures would be others; these are tested.
+    let incidents = incident_reports::all(&Config::default());
+    files.push(file("docs/incidents.md".to_owned(), Ok(incidents_page(&incidents)))?);
     files.push(file("docs/metrics.md".to_owned(), Ok(metrics_reference(&signals)))?);
     files.push(file(alertmanager::CONFIGURATION.to_owned(), alertmanager::configuration(&signals, config))?);
     files.push(file(alertmanager::TEMPLATE.to_owned(), Ok(alertmanager::template(&signals, config)))?);

@@ -7,7 +7,9 @@ use serde_yaml::LitString;
 
 use super::{ORIGIN, static_labels, yaml};
 use crate::config::Config;
+use crate::incidents::Incident;
 use crate::model::{Alert, Case, Expectation, Signal, fill};
+use crate::signals::chain::DEAD_MANS_SWITCH;
 use crate::span::Span;
 
 #[derive(Serialize)]
@@ -15,6 +17,12 @@ struct TestFile {
     rule_files: [&'static str; 1],
     evaluation_interval: Span,
     tests: Vec<Test>,
+}
+
+#[derive(Serialize)]
+struct Sample {
+    labels: &'static str,
+    value: u32,
 }
 
 #[derive(Serialize)]
@@ -51,7 +59,7 @@ struct Expected {
 struct ExprTest {
     expr: LitString,
     eval_time: Span,
-    exp_samples: [(); 0],
+    exp_samples: Vec<Sample>,
 }
 
 /// One test per case of the signal.
@@ -74,15 +82,56 @@ pub fn to_yaml(signal: &Signal, config: &Config) -> Result<String, String> {
     yaml(&header, &TestFile { rule_files: ["../flatline.rules.yml"], evaluation_interval, tests })
 }
 
+/// One test per incident, with all rules: when each alert fires, and that no other does.
+///
+/// # Errors
+/// When the YAML writer refuses a value.
+pub fn incidents_to_yaml(incidents: &[Incident], config: &Config) -> Result<String, String> {
+    let header = format!("# When Flatline's alerts would have told of the incidents. {ORIGIN}\n\n");
+    let tests = incidents.iter().map(|incident| incident_test(incident, config)).collect();
+    let evaluation_interval = config.evaluation_interval.unwrap_or(config.scrape_interval);
+    yaml(&header, &TestFile { rule_files: ["flatline.rules.yml"], evaluation_interval, tests })
+}
+
+fn incident_test(incident: &Incident, config: &Config) -> Test {
+    let fires = |alert: &str| format!("count(ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})\n");
+    let told = incident.told.iter().flat_map(|(alert, after)| {
+        let at = incident.before + *after;
+        let question = |eval_time, exp_samples| ExprTest { expr: LitString(fires(alert)), eval_time, exp_samples };
+        let one = vec![Sample { labels: "{}", value: 1 }];
+        [question(at - config.scrape_interval, Vec::new()), question(at, one)]
+    });
+    let known = incident.told.iter().map(|(alert, _)| *alert).chain(incident.standing.iter().copied());
+    let known: Vec<&str> = known.chain([DEAD_MANS_SWITCH]).collect();
+    let nothing_else = ExprTest {
+        expr: LitString(format!(
+            "# nothing else: {}\ncount by (alertname) (count_over_time(ALERTS{{alertstate=\"firing\",alertname!~\"{}\"}}[{}]))\n",
+            incident.title,
+            known.join("|"),
+            incident.length
+        )),
+        eval_time: incident.length,
+        exp_samples: Vec::new(),
+    };
+    Test {
+        name: incident.title.to_owned(),
+        interval: incident.case.step,
+        input_series: inputs(&incident.case),
+        alert_rule_test: Vec::new(),
+        promql_expr_test: told.chain([nothing_else]).collect(),
+    }
+}
+
+fn inputs(case: &Case) -> Vec<Input> {
+    let series = case.series.iter();
+    series.map(|series| Input { series: series.selector(), values: series.samples.as_str().to_owned() }).collect()
+}
+
 fn test(case: &Case, alert: &Alert, config: &Config) -> Test {
     let mut test = Test {
         name: format!("{}: {}", case.alert, case.name),
         interval: case.step,
-        input_series: case
-            .series
-            .iter()
-            .map(|series| Input { series: series.selector(), values: series.samples.as_str().to_owned() })
-            .collect(),
+        input_series: inputs(case),
         alert_rule_test: Vec::new(),
         promql_expr_test: Vec::new(),
     };
@@ -101,7 +150,7 @@ fn test(case: &Case, alert: &Alert, config: &Config) -> Test {
                     case.name, alert.name
                 )),
                 eval_time: *end,
-                exp_samples: [],
+                exp_samples: Vec::new(),
             }),
             Expectation::NeverUntil(_) => {}
         }

@@ -8,6 +8,7 @@ mod dashboards;
 mod deploy;
 mod elsewhere;
 mod generated;
+mod incidents;
 mod links;
 mod mutants;
 mod recorded;

@@ -169,10 +169,15 @@ fn while_there(config: &Config, expr: Expr) -> Expr {
     )
 }
 
-/// The window in which a disk must not move. Half a scrape longer than configured, so that its ends never fall on a
-/// sample: Prometheus 3 leaves the left end of a range out, Prometheus 2 does not, and both shall see the same.
+/// The window in which a disk must not move.
 fn still(config: &Config) -> Range {
-    Range::Fixed(config.vm.stalled_window + config.scrape_interval.half())
+    off_the_grid(config, config.vm.stalled_window)
+}
+
+/// Half a scrape longer than configured, so that its ends never fall on a sample: Prometheus 3 leaves the left end of a
+/// range out, Prometheus 2 does not, and both shall see the same.
+fn off_the_grid(config: &Config, window: Span) -> Range {
+    Range::Fixed(window + config.scrape_interval.half())
 }
 
 /// Disks that had requests in flight whenever they were looked at.
@@ -218,10 +223,11 @@ fn stalled(config: &Config) -> Alert {
 fn written(config: &Config) -> Record {
     let window = config.vm.write_zero_window;
     let writes = || select(&vm::WRITES_COMPLETED);
-    let looks = call("count_over_time", writes().over(Range::Fixed(window)));
+    let range = off_the_grid(config, window);
+    let looks = call("count_over_time", writes().over(range));
     Record {
         family: &VM_DISK_WRITES,
-        expr: rate(writes(), Range::Fixed(window))
+        expr: rate(writes(), range)
             .and(Matching::All, looks.at_least(watched(config, window)).note("QMP answered nearly throughout")),
         alert: WRITE_ZERO,
     }
