@@ -46,7 +46,7 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
          | scenario | job | scrapes | missed | p50 | p99 | slowest |\n|---|---|---|---|---|---|---|\n";
     for (drill, outcome) in run(outcomes) {
         for Scrapes { job, count, missed, p50, p99, max } in &outcome.scrapes {
-            let [p50, p99, max] = [p50, p99, max].map(|seconds| format!("{:.0} ms", seconds * 1000.0));
+            let [p50, p99, max] = [p50, p99, max].map(|took| milliseconds(*took));
             let _ = writeln!(page, "| `{}` | {job} | {count} | {missed} | {p50} | {p99} | {max} |", drill.name);
         }
     }
@@ -61,6 +61,10 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
 fn run(outcomes: &[Outcome]) -> impl Iterator<Item = (&'static Drill, &Outcome)> {
     let of = |drill: &Drill| outcomes.iter().find(|outcome| outcome.scenario == drill.name);
     ALL.iter().filter_map(move |drill| Some((*drill, of(drill)?)))
+}
+
+fn milliseconds(took: Option<f64>) -> String {
+    took.map_or_else(|| "–".to_owned(), |seconds| format!("{:.0} ms", seconds * 1000.0))
 }
 
 fn seconds(after: Option<f64>) -> String {

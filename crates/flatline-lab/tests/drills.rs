@@ -32,6 +32,28 @@ fn a_dead_disk_is_told_and_reported() {
 }
 
 #[test]
+fn the_report_in_the_documentation_is_that_of_the_results_beside_it() {
+    let documented = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/detection");
+    let copied = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(&documented).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            std::fs::copy(&path, copied.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let (status, said) = lab(&["report", "--results", copied.path().to_str().unwrap()]);
+    assert_eq!(status, Some(0), "{said}");
+    for page in ["detection.md", "detection.html"] {
+        let [ours, theirs] =
+            [documented.as_path(), copied.path()].map(|directory| std::fs::read_to_string(directory.join(page)));
+        assert!(
+            ours.unwrap() == theirs.unwrap(),
+            "{page}: write it anew by `flatline-lab report --results docs/detection`"
+        );
+    }
+}
+
+#[test]
 fn what_it_does_not_know_it_says() {
     let (status, said) = lab(&["run", "vm-disk-stal"]);
     assert_eq!(status, Some(2), "{said}");

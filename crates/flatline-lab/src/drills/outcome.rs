@@ -83,12 +83,12 @@ pub struct Scrapes {
     pub count: usize,
     /// How many of them failed.
     pub missed: usize,
-    /// Half of those that succeeded took less, in seconds.
-    pub p50: f64,
-    /// All but one of a hundred took less.
-    pub p99: f64,
+    /// Half of those that succeeded took no more, in seconds; none, where none did.
+    pub p50: Option<f64>,
+    /// All but one of a hundred took no more.
+    pub p99: Option<f64>,
     /// The slowest.
-    pub max: f64,
+    pub max: Option<f64>,
 }
 
 /// A signal over time.

@@ -321,9 +321,9 @@ impl Range<'_> {
     clippy::cast_sign_loss,
     reason = "a few values"
 )]
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let rank = (share * sorted.len() as f64).ceil().max(1.0) as usize;
-    sorted.get(rank - 1).copied().unwrap_or_default()
+    sorted.get(rank - 1).copied()
 }
 
 /// What tells a series from the others of its plot.
@@ -357,10 +357,10 @@ mod tests {
 
     #[test]
     fn quantiles_are_values_that_were_there() {
-        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0], 0.5), 2.0);
-        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0], 0.99), 4.0);
-        assert_eq!(quantile(&[5.0], 0.5), 5.0);
-        assert_eq!(quantile(&[], 0.5), 0.0);
+        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0], 0.5), Some(2.0));
+        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0], 0.99), Some(4.0));
+        assert_eq!(quantile(&[5.0], 0.5), Some(5.0));
+        assert_eq!(quantile(&[], 0.5), None);
     }
 
     #[test]
