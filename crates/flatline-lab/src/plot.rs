@@ -86,7 +86,7 @@ fn signal(area: &Area<'_>, plotted: &Plotted, outcome: &Outcome) -> Result<(), D
     Ok(())
 }
 
-/// An alert's states over time: from, to, colour.
+/// An alert's states over time: from, to, colour. What was pending and never fired is not shown.
 struct Lane<'a> {
     alert: &'a str,
     bands: Vec<(f64, f64, RGBColor)>,
@@ -96,8 +96,7 @@ struct Lane<'a> {
 fn lanes(outcome: &Outcome) -> Vec<Lane<'_>> {
     let mut lanes: Vec<Lane<'_>> = Vec::new();
     for event in &outcome.events {
-        let shown = matches!(event.kind, EventKind::Pending | EventKind::Firing);
-        if shown && !lanes.iter().any(|lane| lane.alert == event.what) {
+        if event.kind == EventKind::Firing && !lanes.iter().any(|lane| lane.alert == event.what) {
             lanes.push(lane(outcome, &event.what));
         }
     }
@@ -119,11 +118,13 @@ fn lane<'a>(outcome: &Outcome, alert: &'a str) -> Lane<'a> {
             }
             EventKind::Step | EventKind::Onset | EventKind::Relief => continue,
         };
-        if let Some((start, color)) = std::mem::replace(&mut open, next) {
+        // It may have been pending before, and no more: then it is pending anew, or at the end.
+        let pending_again = event.kind == EventKind::Pending;
+        if let Some((start, color)) = std::mem::replace(&mut open, next).filter(|_| !pending_again) {
             lane.bands.push((start, at, color));
         }
     }
-    if let Some((start, color)) = open {
+    if let Some((start, color)) = open.filter(|(_, color)| *color == BRICK) {
         lane.bands.push((start, since_break(outcome, outcome.seconds), color));
     }
     lane
@@ -181,6 +182,7 @@ mod tests {
                 event(35.0, EventKind::Slack, "A"),
                 event(50.0, EventKind::Resolved, "A"),
                 event(60.0, EventKind::Firing, "A"),
+                event(70.0, EventKind::Pending, "B"),
             ],
             messages: Vec::new(),
             scrapes: Vec::new(),
@@ -194,6 +196,7 @@ mod tests {
         let lane = lane(&outcome, "A");
         assert_eq!(lane.bands, [(10.0, 20.0, AMBER), (20.0, 40.0, BRICK), (50.0, 90.0, BRICK)]);
         assert_eq!(lane.told, [25.0]);
+        assert!(super::lane(&outcome, "B").bands.is_empty(), "it never fired");
     }
 
     #[test]

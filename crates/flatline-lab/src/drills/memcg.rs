@@ -18,7 +18,7 @@ pub(super) const PLOTS: &[Plot] = &[
     },
     Plot {
         title: "share of time somebody waits for memory",
-        query: "rate(flatline_memcg_pressure_waiting_seconds_total{cgroup=\"/p/w\"}[1m])",
+        query: "rate(flatline_memcg_waiting_seconds_total{cgroup=\"/p/w\",resource=\"memory\"}[1m])",
     },
     Plot { title: "OOM kills", query: "flatline_memcg_events_total{cgroup=\"/p/w\",event=\"oom_kill\"}" },
 ];

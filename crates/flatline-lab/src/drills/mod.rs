@@ -100,6 +100,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
+    fn what_is_drawn_is_exported() {
+        let target = ["job", "instance"].map(str::to_owned);
+        for plot in ALL.iter().flat_map(|drill| drill.plots) {
+            if let Err(refusal) = flatline_rules::check::check(plot.query, &target, &[]) {
+                panic!("{}: {refusal}", plot.query);
+            }
+        }
+    }
+
+    #[test]
     fn names_are_unique_and_alerts_exist() {
         let names: BTreeSet<_> = ALL.iter().map(|drill| drill.name).collect();
         assert_eq!(names.len(), ALL.len());
