@@ -5,7 +5,7 @@ PORT ?= 10120
 RULES_CONFIG := rules/flatline-rules.yml
 SKIPPED := $(or $(TMPDIR),/tmp)/flatline-skipped-$(shell id -u)
 
-.PHONY: run test deps lint unit docs generated generate demo detection preview bench golden clean
+.PHONY: run test deps lint unit docs generated generate package package-test demo detection preview bench golden clean
 
 ## Build and start the exporter without any configuration; arguments by ARGS="--log.level=debug".
 run:
@@ -38,6 +38,18 @@ generated:
 ## Writes rules/, dashboards/, docs/alerts.md, docs/metrics.md and the generated part of deploy/ anew.
 generate:
 	$(CARGO) run --quiet --package flatline-rules -- generate --config $(RULES_CONFIG) --output .
+
+## The Debian package, into target/debian.
+package:
+	scripts/package.sh target/debian
+
+## The package holds what it should, and lives through install, upgrade, remove and purge in a booted Debian. Packs the
+## tests' binary: building the release costs minutes and is the same code. Not a part of `make test`: it takes
+## five minutes. Needs Debian's dpkg-dev, lintian, mmdebstrap and cpio.
+package-test:
+	$(CARGO) build --quiet --locked --package flatline-exporter
+	FLATLINE_PACKAGE_BINARY=$${CARGO_TARGET_DIR:-target}/debug/flatline-exporter FLATLINE_PACKAGE_COMPRESSION=gzip \
+	FLATLINE_LAB_SKIPPED=$(SKIPPED) scripts/test-package.sh
 
 ## Kills the disk of a real virtual machine and shows how soon Slack is told: two minutes, and a build.
 demo:
