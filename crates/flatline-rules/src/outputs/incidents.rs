@@ -15,7 +15,8 @@ pub fn to_markdown(incidents: &[Incident]) -> String {
          rules, with default settings, on the series an exporter would have served, and the tests of flatline-rules fail when\n\
          an alert comes a scrape earlier or later than here, or one that is not here. [detection/](detection/detection.md) has the\n\
          same kinds of failure, provoked on real machines.\n\n\
-         | incident | began | people knew after | Flatline tells after | first alert |\n|---|---|---|---|---|\n"
+         Reports seldom say when somebody first noticed; what is given is when somebody had acted.\n\n\
+         | incident | began | somebody had acted after | Flatline tells after | first alert |\n|---|---|---|---|---|\n"
     );
     for incident in incidents {
         let Some((alert, after)) = in_order(incident).into_iter().next() else { continue };
@@ -42,15 +43,16 @@ const UNTIMED: &str = "\n## devvm crawls into its swap\n\n\
     2026-06-22, in the morning: load 60, 13.9 of 14 GiB swap in use, tasks blocked everywhere; it was killed by hand. The\n\
     report has no times, so nothing is replayed. Flatline has no alert of its own for a machine that thrashes: the share\n\
     of time in which tasks wait for memory and disk is on the overview (`Mem. wait`, `Disk wait`), `DevvmDown` comes when\n\
-    it no longer answers scrapes, and `TasksStuckInKernel` when single tasks no longer move at all.\n";
+    it no longer answers scrapes, and `TasksStuckInKernel` when single tasks no longer move at all. What made it possible,\n\
+    users' slices without a limit, is `flatline_memcg_uncapped`.\n";
 
 fn section(incident: &Incident) -> String {
     let mut text = format!(
-        "\n## {}\n\n{}: {}.\n\nPeople knew after {}: {}.\n\n| after | alert |\n|---|---|\n",
-        incident.title, incident.began, incident.what, incident.noticed, incident.how
+        "\n## {}\n\n{}: {}.\n\nSomebody had acted after {}: {}.\n\nMeanwhile, by the report: {}.\n\n| after | alert |\n|---|---|\n",
+        incident.title, incident.began, incident.what, incident.noticed, incident.how, incident.others
     );
     for alert in incident.standing {
-        let _ = writeln!(text, "| long before | {} |", link(alert));
+        let _ = writeln!(text, "| before | {} |", link(alert));
     }
     for (alert, after) in in_order(incident) {
         let _ = writeln!(text, "| {} | {} |", soon(after), link(alert));

@@ -94,13 +94,21 @@ pub fn incidents_to_yaml(incidents: &[Incident], config: &Config) -> Result<Stri
 }
 
 fn incident_test(incident: &Incident, config: &Config) -> Test {
-    let fires = |alert: &str| format!("count(ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})\n");
-    let told = incident.told.iter().flat_map(|(alert, after)| {
+    let ask = |alerts: String, eval_time, count: Option<u32>| ExprTest {
+        expr: LitString(format!("count({alerts})\n")),
+        eval_time,
+        exp_samples: count.map(|value| Sample { labels: "{}", value }).into_iter().collect(),
+    };
+    let firing = |alert: &str| format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
+    let told = incident.told.iter().enumerate().flat_map(|(index, (alert, after))| {
         let at = incident.before + *after;
-        let question = |eval_time, exp_samples| ExprTest { expr: LitString(fires(alert)), eval_time, exp_samples };
-        let one = vec![Sample { labels: "{}", value: 1 }];
-        [question(at - config.scrape_interval, Vec::new()), question(at, one)]
+        let before = at - config.scrape_interval;
+        let again = incident.told.iter().take(index).any(|(earlier, _)| earlier == alert);
+        let not_yet = if again { firing(alert) } else { format!("count_over_time({}[{before}])", firing(alert)) };
+        [ask(not_yet, before, None), ask(firing(alert), at, Some(1))]
     });
+    let last = incident.before - config.scrape_interval;
+    let standing = incident.standing.iter().map(|alert| ask(firing(alert), last, Some(1)));
     let known = incident.told.iter().map(|(alert, _)| *alert).chain(incident.standing.iter().copied());
     let known: Vec<&str> = known.chain([DEAD_MANS_SWITCH]).collect();
     let nothing_else = ExprTest {
@@ -118,7 +126,7 @@ fn incident_test(incident: &Incident, config: &Config) -> Test {
         interval: incident.case.step,
         input_series: inputs(&incident.case),
         alert_rule_test: Vec::new(),
-        promql_expr_test: told.chain([nothing_else]).collect(),
+        promql_expr_test: standing.chain(told).chain([nothing_else]).collect(),
     }
 }
 
