@@ -33,8 +33,17 @@ impl Signal {
     #[must_use]
     pub fn remembers(&self, alert: &Alert) -> bool {
         let itself = format!("{}{{{}=\"{}\"", ALERTS.name, ALERTNAME.name, alert.name);
-        let records = self.records.iter().filter(|record| record.alert == alert.name).map(|record| &record.expr);
-        records.chain([&alert.expr]).any(|expr| expr.to_string().contains(&itself))
+        self.expressions_of(alert).any(|expr| expr.to_string().contains(&itself))
+    }
+
+    /// What the alert has computed beforehand.
+    pub fn records_of<'a>(&'a self, alert: &'a Alert) -> impl Iterator<Item = &'a Record> {
+        self.records.iter().filter(|record| record.alert == alert.name)
+    }
+
+    /// The alert's own expression, and those it has computed beforehand.
+    pub fn expressions_of<'a>(&'a self, alert: &'a Alert) -> impl Iterator<Item = &'a Expr> {
+        self.records_of(alert).map(|record| &record.expr).chain([&alert.expr])
     }
 }
 

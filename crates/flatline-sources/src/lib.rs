@@ -10,6 +10,7 @@
 //! an error is a [`SourceError`] handed to the caller's `faults` with the path it happened at.
 
 mod error;
+mod open_files;
 mod probe;
 mod roots;
 
@@ -24,6 +25,7 @@ pub mod kernel_ring;
 pub mod memcg;
 pub mod meminfo;
 pub mod mounts;
+pub mod patterns;
 pub mod pressure;
 pub mod probes;
 pub mod psi;

@@ -31,7 +31,7 @@ fn init(environment: &Environment) -> Init {
     let roots = environment.roots.clone();
     // A boot without a name can't be told from others, so nothing is compared.
     let boot = environment.state.as_ref().and_then(|_| boot_id(&roots).ok());
-    Init::On(Box::new(HostFacts { roots, boot, memory, kept, read: None, facts: Facts::default() }))
+    Init::On(Box::new(HostFacts { roots, boot, memory, kept, found: None }))
 }
 
 struct HostFacts {
@@ -39,24 +39,29 @@ struct HostFacts {
     boot: Option<String>,
     memory: Memory,
     kept: Kept<Memory>,
-    read: Option<Instant>,
-    facts: Facts,
+    found: Option<(Instant, Arc<Found>)>,
 }
 
 impl Collector for HostFacts {
     fn collect(&mut self, faults: &mut Faults) -> Result<Arc<dyn Reading>, SourceError> {
-        if self.read.is_none_or(|read| read.elapsed() >= READ_EVERY) {
-            self.facts = read(&self.roots, &mut |error| faults.report(error));
-            self.read = Some(Instant::now());
-            if let Some(boot) = &self.boot {
-                self.memory.learn(boot, &self.facts);
-            }
-        }
+        let known = self.found.take().filter(|(read, _)| read.elapsed() < READ_EVERY);
+        let (read, found) = known.unwrap_or_else(|| (Instant::now(), Arc::new(self.find(faults))));
+        self.found = Some((read, Arc::clone(&found)));
         if self.boot.is_some() && self.kept.is_due() {
             self.kept.save(self.memory.clone());
         }
-        let compared = self.boot.is_some().then(|| self.memory.clone());
-        Ok(Arc::new(Found { facts: self.facts.clone(), compared }))
+        Ok(found)
+    }
+}
+
+impl HostFacts {
+    fn find(&mut self, faults: &mut Faults) -> Found {
+        let facts = read(&self.roots, &mut |error| faults.report(error));
+        let compared = self.boot.as_ref().map(|boot| {
+            self.memory.learn(boot, &facts);
+            self.memory.clone()
+        });
+        Found { facts, compared }
     }
 }
 

@@ -53,7 +53,8 @@ fn checked_pattern(pattern: &str) -> Result<String, String> {
 
 fn options(flags: &ArgMatches, fd_budget: usize) -> Result<Options, String> {
     let patterns = |name| flags.get_many::<String>(name).into_iter().flatten().collect::<Vec<_>>();
-    let filter = Filter::new(&patterns(INCLUDE), &patterns(EXCLUDE)).map_err(|error| error.to_string())?;
+    let filter =
+        Filter::new(&patterns(INCLUDE), &patterns(EXCLUDE)).map_err(|error| format!("cgroup pattern {error}"))?;
     let defaults = Options::default();
     Ok(Options {
         filter,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::ORIGIN;
+use super::{ORIGIN, runbook_link};
 use crate::incidents::Incident;
 use crate::span::Span;
 
@@ -28,7 +28,7 @@ pub fn to_markdown(incidents: &[Incident]) -> String {
             incident.began,
             incident.noticed,
             soon(after),
-            link(alert),
+            runbook_link(alert),
         );
     }
     page += "\nGive or take a scrape (15 s). Slack hears of a page ten seconds after that (`group_wait`).\n";
@@ -52,10 +52,10 @@ fn section(incident: &Incident) -> String {
         incident.title, incident.began, incident.what, incident.noticed, incident.how, incident.others
     );
     for alert in incident.standing {
-        let _ = writeln!(text, "| before | {} |", link(alert));
+        let _ = writeln!(text, "| before | {} |", runbook_link(alert));
     }
     for (alert, after) in in_order(incident) {
-        let _ = writeln!(text, "| {} | {} |", soon(after), link(alert));
+        let _ = writeln!(text, "| {} | {} |", soon(after), runbook_link(alert));
     }
     let _ = writeln!(text, "\nAssumed: {}.\n\nNot seen: {}", incident.assumed, incident.blind);
     text
@@ -69,10 +69,6 @@ fn in_order(incident: &Incident) -> Vec<(&'static str, Span)> {
 
 fn soon(after: Span) -> String {
     if after.is_zero() { "at the next scrape".to_owned() } else { after.to_string() }
-}
-
-fn link(alert: &str) -> String {
-    format!("[{alert}](runbooks/{alert}.md)")
 }
 
 fn anchor(title: &str) -> String {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use flatline_catalog::{Family, Kind, SIGNALS};
 
-use super::ORIGIN;
+use super::{ORIGIN, runbook_link};
 use crate::model::Signal;
 
 /// One table per signal: every family with its type, labels, meaning and the alerts that look at it; then the labels.
@@ -15,6 +15,7 @@ pub fn to_markdown(signals: &[Signal]) -> String {
         "<!-- {ORIGIN} -->\n\n# Metrics\n\nWhat flatline-exporter serves. Times are in seconds, sizes in bytes. What can't be read is absent, never 0; \
          `flatline_collector_state` and the log say why. Histograms are `_bucket`, `_sum` and `_count`.\n"
     );
+    let alerts = alerts(signals);
     for (signal, families) in SIGNALS {
         let _ = writeln!(page, "\n## {signal}\n\n| metric | type | labels | meaning | alerts |\n|---|---|---|---|---|");
         for family in *families {
@@ -26,7 +27,7 @@ pub fn to_markdown(signals: &[Signal]) -> String {
                 kind(family.kind),
                 labels.join(", "),
                 cell(family.help),
-                alerts(signals, family).join(", "),
+                looking(&alerts, family).join(", "),
             );
         }
     }
@@ -47,13 +48,16 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
 
-fn alerts(signals: &[Signal], family: &Family) -> Vec<String> {
+/// Every alert with the expressions it has.
+fn alerts(signals: &[Signal]) -> Vec<(&'static str, Vec<String>)> {
     let all = signals.iter().flat_map(|signal| signal.alerts.iter().map(move |alert| (signal, alert)));
-    let looking = all.filter(|(signal, alert)| {
-        let records = signal.records.iter().filter(|record| record.alert == alert.name).map(|record| &record.expr);
-        records.chain([&alert.expr]).any(|expr| names(&expr.to_string(), family.name))
-    });
-    looking.map(|(_, alert)| format!("[{0}](runbooks/{0}.md)", alert.name)).collect()
+    all.map(|(signal, alert)| (alert.name, signal.expressions_of(alert).map(ToString::to_string).collect())).collect()
+}
+
+/// Links to those that look at the family.
+fn looking(alerts: &[(&'static str, Vec<String>)], family: &Family) -> Vec<String> {
+    let looking = alerts.iter().filter(|(_, exprs)| exprs.iter().any(|expr| names(expr, family.name)));
+    looking.map(|(alert, _)| runbook_link(alert)).collect()
 }
 
 /// Whether the expression has this name, and not only one that begins like it.

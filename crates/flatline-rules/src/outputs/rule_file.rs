@@ -100,9 +100,8 @@ fn rules(signal: &Signal, config: &Config) -> Vec<Rule> {
 }
 
 /// What the alert has computed beforehand.
-pub(super) fn records_of(signal: &Signal, alert: &Alert) -> impl Iterator<Item = RecordRule> {
-    let records = signal.records.iter().filter(|record| record.alert == alert.name);
-    records.map(|Record { family, expr, .. }| RecordRule {
+pub(super) fn records_of<'a>(signal: &'a Signal, alert: &'a Alert) -> impl Iterator<Item = RecordRule> + use<'a> {
+    signal.records_of(alert).map(|Record { family, expr, .. }| RecordRule {
         record: family.name,
         expr: LitString(format!("{expr}\n")),
         labels: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::ORIGIN;
+use super::{ORIGIN, runbook_link};
 use crate::config::Config;
 use crate::model::{Signal, fill};
 
@@ -17,8 +17,8 @@ pub fn to_markdown(signals: &[Signal], config: &Config) -> String {
     for alert in signals.iter().flat_map(|signal| &signal.alerts) {
         let _ = writeln!(
             page,
-            "| [{name}](runbooks/{name}.md) | {severity} | {hold} | {summary} | {incident} |",
-            name = alert.name,
+            "| {link} | {severity} | {hold} | {summary} | {incident} |",
+            link = runbook_link(alert.name),
             severity = alert.severity(config),
             hold = alert.hold,
             summary = fill(alert.summary, |label| format!("*{label}*")),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
+use super::generated::repository;
+
 /// The pages of the repository: those at its root, and all below `docs` and `deploy`.
 fn pages(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -71,8 +73,7 @@ fn broken(path: &Path) -> Vec<String> {
 
 #[test]
 fn every_link_of_every_page_leads_somewhere() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let pages = pages(root);
+    let pages = pages(&repository());
     assert!(pages.len() > 60, "only {} pages", pages.len());
     let links: usize = pages.iter().map(|path| read(path).links.len()).sum();
     assert!(links > 200, "only {links} links");

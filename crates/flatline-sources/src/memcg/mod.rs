@@ -17,6 +17,6 @@ mod reading;
 mod tree;
 
 pub use mode::Mode;
-pub use options::{Filter, Options, PatternError};
+pub use options::{Filter, Options};
 pub use reader::Reader;
 pub use reading::{Cgroup, Events, MAX_SERIES_PER_CGROUP, MAX_SERIES_PER_V1_CGROUP, Reading, Stat, V1Cgroup};

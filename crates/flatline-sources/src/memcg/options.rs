@@ -1,7 +1,6 @@
 //! What the operator may choose.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use std::fmt;
+use crate::patterns::{GlobSet, PatternError, of_paths};
 
 /// Bounds and choices for the memcg reader.
 #[derive(Debug, Clone)]
@@ -37,31 +36,14 @@ pub struct Filter {
     exclude: GlobSet,
 }
 
-/// A pattern that can't be understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PatternError {
-    /// The pattern as given.
-    pub pattern: String,
-    /// What is wrong with it.
-    pub detail: String,
-}
-
-impl fmt::Display for PatternError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cgroup pattern `{}`: {}", self.pattern, self.detail)
-    }
-}
-
-impl std::error::Error for PatternError {}
-
 impl Filter {
     /// Compiles the patterns. No include pattern means everything; exclude wins over include.
     ///
     /// # Errors
     /// When a pattern is malformed.
     pub fn new<P: AsRef<str>>(include: &[P], exclude: &[P]) -> Result<Self, PatternError> {
-        let include = if include.is_empty() { None } else { Some(compile(include)?) };
-        Ok(Self { include, exclude: compile(exclude)? })
+        let include = if include.is_empty() { None } else { Some(of_paths(include)?) };
+        Ok(Self { include, exclude: of_paths(exclude)? })
     }
 
     /// Whether the cgroup of that path is to be read.
@@ -69,19 +51,6 @@ impl Filter {
     pub fn includes(&self, path: &str) -> bool {
         self.include.as_ref().is_none_or(|set| set.is_match(path)) && !self.exclude.is_match(path)
     }
-}
-
-fn compile<P: AsRef<str>>(patterns: &[P]) -> Result<GlobSet, PatternError> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let pattern = pattern.as_ref();
-        let fail = |error: &globset::Error| PatternError { pattern: pattern.into(), detail: error.kind().to_string() };
-        set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(|error| fail(&error))?);
-    }
-    set.build().map_err(|error| PatternError {
-        pattern: error.glob().unwrap_or_default().into(),
-        detail: error.kind().to_string(),
-    })
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ pub use cifs::{Cifs, Share};
 pub use mountinfo::{Device, Entry, Tree, parse as parse_mountinfo, unescape};
 pub use nfs::{NfsClient, NfsMount, parse_client, parse_mountstats};
 
+use crate::patterns::{GlobSet, of_paths};
 use crate::read::{STATISTICS_FILE, read_bounded, read_optional};
 use crate::{Fault, Probe, Roots, SourceError};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -55,17 +55,9 @@ impl Options {
         max_mounts: usize,
         automounted: bool,
     ) -> Result<Self, String> {
-        Ok(Self { fstypes: compile(fstypes)?, exclude: compile(exclude)?, max_mounts, automounted })
+        let compiled = |patterns| of_paths(patterns).map_err(|error| error.to_string());
+        Ok(Self { fstypes: compiled(fstypes)?, exclude: compiled(exclude)?, max_mounts, automounted })
     }
-}
-
-fn compile<P: AsRef<str>>(patterns: &[P]) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns.iter().map(AsRef::as_ref) {
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-        set.add(glob.map_err(|error| format!("`{pattern}`: {}", error.kind()))?);
-    }
-    set.build().map_err(|error| error.kind().to_string())
 }
 
 /// One file system to ask, however often it is mounted.
@@ -274,9 +266,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn options(exclude: &[&str], max: usize, automounted: bool) -> Options {
-        Options::new(FSTYPES, &[], max, automounted)
-            .and_then(|options| Ok(Options { exclude: compile(exclude)?, ..options }))
-            .expect("patterns")
+        Options::new(FSTYPES, exclude, max, automounted).expect("patterns")
     }
 
     const HOST: &str = "\

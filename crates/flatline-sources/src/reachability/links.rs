@@ -4,10 +4,10 @@
 //! `speed`, `duplex` and statistics are not read: those files wait for the lock of the network configuration, behind
 //! which half of a dying host queues.
 
+use crate::patterns::GlobSet;
 use crate::read::{SMALL_FILE, read_optional};
 use crate::value::{number, number_file};
 use crate::{Fault, SourceError};
-use globset::GlobSet;
 use std::path::Path;
 
 /// `IFF_UP`: somebody wants the link.
@@ -140,7 +140,7 @@ mod tests {
         link(tree.path(), "odd0", &[("operstate", "sideways\n"), ("flags", "junk")]);
         link(tree.path(), "veth12", &up);
         fs::write(tree.path().join("bonding_masters"), "bond0\n").expect("written");
-        let excluded = super::super::patterns(super::super::EXCLUDED_INTERFACES).expect("patterns");
+        let excluded = crate::patterns::of_names(super::super::EXCLUDED_INTERFACES).expect("patterns");
         let links = read(tree.path(), &excluded, 8, &mut Vec::new()).expect("read");
         let shown: Vec<_> = links.iter().map(|link| (link.name.as_str(), link.up, link.carrier_changes)).collect();
         let expected = [

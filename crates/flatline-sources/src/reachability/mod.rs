@@ -19,8 +19,8 @@ pub use listeners::{Drops, Listener, Listeners, Source, parse_drops, parse_table
 pub use owners::{Owners, search};
 pub use routes::{Family, Route, parse_ipv4, parse_ipv6};
 
+use crate::patterns::GlobSet;
 use crate::{Probe, Roots, SourceError};
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use std::path::{Path, PathBuf};
 
 /// Default routes and links beyond these are no host's; a router's are not shown.
@@ -30,18 +30,6 @@ const MAX_LINKS: usize = 256;
 /// Interfaces that come and go with containers and guests; what matters of them is seen inside those.
 pub const EXCLUDED_INTERFACES: &[&str] =
     &["lo", "veth*", "cali*", "lxc*", "cni*", "flannel*", "fwbr*", "fwln*", "fwpr*", "tap*", "vnet*", "dummy*", "ifb*"];
-
-/// Compiles patterns of interfaces' names.
-///
-/// # Errors
-/// When a pattern is malformed, in words.
-pub fn patterns<P: AsRef<str>>(patterns: &[P]) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns.iter().map(AsRef::as_ref) {
-        set.add(Glob::new(pattern).map_err(|error| format!("`{pattern}`: {}", error.kind()))?);
-    }
-    set.build().map_err(|error| error.kind().to_string())
-}
 
 /// What the files say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

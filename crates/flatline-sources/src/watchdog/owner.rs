@@ -1,26 +1,22 @@
-//! Which process holds a watchdog device, by the links in `<procfs>/<pid>/fd` (`proc_pid_fd(5)`).
+//! Which process holds a watchdog device, by what the processes hold open.
 //!
 //! Looking through all processes is dear, so what was found is remembered as one link that is checked at each
-//! read. Links are only read, never followed: the device is not touched.
+//! read. The device is not touched.
 
 use super::{Device, push_text};
 use crate::SourceError;
-use crate::error::ReadError;
+use crate::open_files::{look_through, target};
 use crate::read::{SMALL_FILE, open_at, read_bounded_at};
 use crate::value::number;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, OFlags, RawDir, readlinkat_raw};
-use rustix::io::Errno;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, OFlags};
 use std::ffi::{CStr, CString};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// While an active device has no known owner, all processes are looked through this often.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(60);
-/// Bounds of one search; one that hits them can't say "nobody".
-const MAX_PROCESSES: usize = 65_536;
-const MAX_LINKS: usize = 1_000_000;
-const LISTING_BUFFER: usize = 32 * 1024;
 /// The kernel's bound for `comm` (`TASK_COMM_LEN` less its end).
 const LONGEST_COMM: usize = 15;
 
@@ -122,7 +118,13 @@ impl Owners {
         for known in &mut self.known {
             known.seen = false;
         }
-        let complete = match self.look_through(procfs) {
+        let complete = look_through(procfs, |open| {
+            if let Some(device) = device_of_target(open.target) {
+                self.found(device, open.pid, open.fd);
+            }
+            ControlFlow::Continue(())
+        });
+        let complete = match complete {
             Ok(complete) => complete,
             Err(errno) => {
                 faults(&SourceError::os(&self.procfs, errno));
@@ -136,48 +138,6 @@ impl Owners {
                 known.check(procfs, &mut self.buffer);
             }
         }
-    }
-
-    /// Goes through the links of every process; whether all of them could be seen.
-    fn look_through(&mut self, procfs: &OwnedFd) -> Result<bool, Errno> {
-        // A search is rare and at most once a minute without success: these buffers are not kept.
-        let mut listing = Vec::with_capacity(LISTING_BUFFER);
-        let mut inner = Vec::with_capacity(LISTING_BUFFER);
-        let (mut complete, mut processes, mut links) = (true, 0, MAX_LINKS);
-        let fresh = open_at(procfs.as_fd(), c".", OFlags::DIRECTORY)?;
-        let mut entries = RawDir::new(&fresh, listing.spare_capacity_mut());
-        while let Some(entry) = entries.next() {
-            let Some(pid) = number(entry?.file_name().to_bytes()).and_then(|pid| u32::try_from(pid).ok()) else {
-                continue;
-            };
-            processes += 1;
-            if processes > MAX_PROCESSES || links == 0 {
-                return Ok(false);
-            }
-            complete &= self.look_at_process(procfs, pid, &mut inner, &mut links);
-        }
-        Ok(complete)
-    }
-
-    fn look_at_process(&mut self, procfs: &OwnedFd, pid: u32, listing: &mut Vec<u8>, links: &mut usize) -> bool {
-        let directory = match open_at(procfs.as_fd(), format!("{pid}/fd").as_str(), OFlags::DIRECTORY) {
-            Ok(directory) => directory,
-            Err(errno) => return ReadError::Os(errno).is_absent() || errno == Errno::SRCH,
-        };
-        let mut entries = RawDir::new(&directory, listing.spare_capacity_mut());
-        while let Some(entry) = entries.next() {
-            let Ok(entry) = entry else { return true };
-            if *links == 0 {
-                return false;
-            }
-            *links -= 1;
-            match device_of_link(directory.as_fd(), entry.file_name()) {
-                Ok(Some(device)) => self.found(device, pid, entry.file_name()),
-                Err(Errno::ACCESS | Errno::PERM) => return false,
-                _ => {}
-            }
-        }
-        true
     }
 
     fn found(&mut self, device: u32, pid: u32, fd: &CStr) {
@@ -198,7 +158,9 @@ impl Known {
     /// Whether the remembered process still holds the device, by one link.
     fn check(&mut self, procfs: &OwnedFd, buffer: &mut Vec<u8>) {
         let Some(holder) = &mut self.holder else { return };
-        if device_of_link(procfs.as_fd(), &holder.link) == Ok(Some(self.device)) {
+        let mut space = [0; 64];
+        let link = target(procfs.as_fd(), &holder.link, &mut space);
+        if link.is_ok_and(|target| device_of_target(target) == Some(self.device)) {
             holder.read_comm(procfs, buffer);
         } else {
             self.holder = None;
@@ -253,13 +215,6 @@ fn comm_path(pid: u32, space: &mut [u8; 24]) -> Option<&CStr> {
     let mut rest = &mut space[..];
     write!(rest, "{pid}/comm\0").ok()?;
     CStr::from_bytes_until_nul(space).ok()
-}
-
-/// The number of the watchdog a link points to, if it is one.
-fn device_of_link(directory: BorrowedFd<'_>, link: &CStr) -> Result<Option<u32>, Errno> {
-    let mut target = [0_u8; 64];
-    let length = readlinkat_raw(directory, link, &mut target)?;
-    Ok(device_of_target(&target[..length]))
 }
 
 /// `/dev/watchdogN` is device N; `/dev/watchdog` is the old name of device 0.

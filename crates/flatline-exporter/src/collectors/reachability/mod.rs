@@ -16,6 +16,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use flatline_catalog::reachability as catalog;
 use flatline_sources::SourceError;
+use flatline_sources::patterns::of_names;
 use flatline_sources::reachability::{self as source, Source};
 use gate::{Demands, Gate, Memory, Now};
 use gateways::Gateways;
@@ -84,7 +85,7 @@ fn demands(flags: &ArgMatches) -> Demands {
 fn init(environment: &Environment) -> Init {
     let flags = &environment.flags;
     let excluded: Vec<_> = flags.get_many::<String>(EXCLUDE).into_iter().flatten().collect();
-    let excluded = match source::patterns(&excluded) {
+    let excluded = match of_names(&excluded) {
         Ok(excluded) => excluded,
         Err(reason) => return Init::Failed(format!("--{EXCLUDE}: {reason}")),
     };

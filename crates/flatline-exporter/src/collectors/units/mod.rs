@@ -10,7 +10,7 @@ use bus::{Answer, Question, Sockets};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use flatline_catalog::{Family, units as catalog};
 use flatline_sources::SourceError;
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use flatline_sources::patterns::{GlobSet, of_names};
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -67,11 +67,8 @@ fn question(flags: &ArgMatches) -> Question {
 }
 
 fn excluded(flags: &ArgMatches) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in flags.get_many::<String>(EXCLUDE).into_iter().flatten() {
-        set.add(Glob::new(pattern).map_err(|error| format!("--{EXCLUDE}: `{pattern}`: {}", error.kind()))?);
-    }
-    set.build().map_err(|error| format!("--{EXCLUDE}: {}", error.kind()))
+    let patterns: Vec<_> = flags.get_many::<String>(EXCLUDE).into_iter().flatten().collect();
+    of_names(&patterns).map_err(|error| format!("--{EXCLUDE}: {error}"))
 }
 
 fn init(environment: &Environment) -> Init {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use flatline_catalog::Kind;
 
+use super::super::generated::repository;
 use super::{generated, list, queries, text};
 
 /// Runs a rule over every dashboard and fails with all that it finds.
@@ -157,7 +158,7 @@ fn panels_have_links_and_thresholds() {
 #[test]
 fn linked_dashboards_and_runbooks_exist() {
     let dashboards = generated();
-    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let repository = repository();
     let mut seen = 0;
     for (path, dashboard) in &dashboards {
         let json = dashboard.to_string();
