@@ -5,15 +5,16 @@ PORT ?= 10120
 RULES_CONFIG := rules/flatline-rules.yml
 SKIPPED := $(or $(TMPDIR),/tmp)/flatline-skipped-$(shell id -u)
 
-.PHONY: run test deps lint unit docs generated generate package package-test demo detection preview bench golden clean
+.PHONY: run test deps lint unit audit fuzz docs generated generate package package-test demo detection preview bench golden clean
 
 ## Build and start the exporter without any configuration; arguments by ARGS="--log.level=debug".
 run:
 	$(CARGO) run --release --locked --package flatline-exporter -- $(ARGS)
 
 ## Everything: what the tests need, format, lints, tests, documentation, generated files.
-test: deps lint unit docs generated
-	@echo "make test: all parts passed"
+test: deps lint unit audit fuzz docs generated
+	@if [ -s $(SKIPPED) ]; then cat $(SKIPPED); fi
+	@echo "make test: all parts passed, $$(cat $(SKIPPED) 2>/dev/null | wc -l) checks were skipped"
 
 ## What the tests need from Debian (real Prometheus, Alertmanager, QEMU, Chromium).
 deps:
@@ -23,10 +24,18 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 
+## Licences, bans and origins of all dependencies, and advisories where their database can be had.
+audit:
+	FLATLINE_LAB_SKIPPED=$(SKIPPED) scripts/audit.sh
+
 unit:
 	@rm -f $(SKIPPED)
 	FLATLINE_PROMTOOL_NEWEST=$$(scripts/newest-promtool.sh) FLATLINE_LAB_SKIPPED=$(SKIPPED) $(CARGO) test --workspace --all-features --locked --no-fail-fast
 	@if [ -s $(SKIPPED) ]; then cat $(SKIPPED); echo "make unit: $$(wc -l < $(SKIPPED)) checks were skipped, see above"; else echo "make unit: no check was skipped"; fi
+
+## Every parser on FUZZ_RUNS inputs that nobody thought of, from those that are kept.
+fuzz:
+	scripts/fuzz.sh
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
@@ -55,9 +64,10 @@ package-test:
 demo:
 	$(CARGO) run --quiet --locked --package flatline-lab -- run vm-disk-stall
 
-## Runs every scenario of the lab on real guests and writes docs/detection; some hours.
+## Runs every scenario of the lab on real guests and writes docs/detection.md; some hours. Rules of others to be evaluated
+## beside ours are given by ARGS="--others FILE".
 detection:
-	$(CARGO) run --quiet --locked --package flatline-lab -- all --results docs/detection
+	$(CARGO) run --release --quiet --locked --package flatline-lab -- all --results docs/detection $(ARGS)
 
 ## Shows each dashboard on replayed incidents, drawn by Grafana's components; writes docs/images/dashboards. Needs npm.
 preview:

@@ -32,8 +32,10 @@ fn live(mut ledger: Ledger, journal: &[u8]) {
     assert!(windows.iter().all(|window| window.start <= window.end));
     assert_eq!(table(&windows).lines().count(), windows.len() + 1);
     assert!(json(&windows).starts_with('['));
-    let (again, problems) = Ledger::parse(&ledger.to_bytes());
-    assert!(problems.is_empty() && again == ledger);
+    // How many lines could not be read is known of the file that was read, and is no part of the one that is written.
+    let written = ledger.to_bytes();
+    let (again, problems) = Ledger::parse(&written);
+    assert!(problems.is_empty() && again.to_bytes() == written);
 }
 
 fuzz_target!(|content: &[u8]| {

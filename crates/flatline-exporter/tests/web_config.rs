@@ -1,8 +1,10 @@
-//! TLS, client certificates and users, with a real client (curl) and reloads.
+//! TLS, client certificates and users, with real clients (curl, Prometheus) and reloads.
 
 mod common;
 
 use common::{Exporter, PATIENCE, command};
+use flatline_lab::{Prometheus, Scrape, TargetHealth};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -103,6 +105,43 @@ fn tls_with_client_certificates() {
     assert_eq!(site.curl(&exporter, "https", &["--cert", &certificate, "--key", &key]), "200");
     assert_eq!(site.curl(&exporter, "https", &[]), "000", "no certificate, no answer");
     assert_eq!(site.curl(&exporter, "http", &[]), "000", "no plain text");
+}
+
+#[test]
+fn prometheus_scrapes_with_certificate_and_password() {
+    let site = Site::new();
+    let exporter = site.exporter(&format!(
+        "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  client_auth_type: \
+         RequireAndVerifyClientCert\n  client_ca_file: ca.crt\nbasic_auth_users:\n  prometheus: {}\n",
+        open_sesame()
+    ));
+    let tls = json!({
+        "ca_file": site.path("ca.crt"), "cert_file": site.path("client.crt"), "key_file": site.path("client.key"),
+        "server_name": "localhost",
+    });
+    let anonymous = json!({ "ca_file": site.path("ca.crt"), "server_name": "localhost" });
+    let job = |name: &str, tls: &serde_json::Value, password: &str| {
+        Scrape::new(name, exporter.address())
+            .setting("scheme", "https")
+            .setting("tls_config", tls.clone())
+            .setting("basic_auth", json!({ "username": "prometheus", "password": password }))
+    };
+    let prometheus = Prometheus::builder()
+        .scrape(job("welcome", &tls, "open sesame"))
+        .scrape(job("wrong-password", &tls, "sesame"))
+        .scrape(job("no-certificate", &anonymous, "open sesame"))
+        .start()
+        .expect("Prometheus starts");
+    prometheus.wait_until("up{job=\"welcome\"} == 1", PATIENCE).expect("scraped");
+    prometheus.wait_until("count(up == 0) == 2", PATIENCE).expect("the others are refused");
+    let targets = prometheus.targets().expect("targets");
+    let refused = |job: &str| {
+        let target = targets.iter().find(|target| target.labels["job"] == job).expect("target");
+        assert_eq!(target.health, TargetHealth::Down, "{target:?}");
+        target.last_error.clone()
+    };
+    assert!(refused("wrong-password").contains("401"), "{}", refused("wrong-password"));
+    assert!(!refused("no-certificate").contains("401"), "{}", refused("no-certificate"));
 }
 
 #[test]

@@ -11,6 +11,11 @@ use crate::{Error, Program, Result};
 /// Debian's package that depends on the newest kernel of the release.
 const KERNEL_PACKAGE: &str = "linux-image-amd64";
 
+/// Fetches a package of another suite, with all it depends on if that is asked for.
+const FETCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/debian-newest.sh");
+/// How long fetching may take, in seconds: some 100 MB at most.
+const FETCH_SECONDS: &str = "150";
+
 /// A kernel package, unpacked.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -24,14 +29,23 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel guests boot unless told otherwise: the unpacked package that `FLATLINE_LAB_KERNEL` points to, else
-    /// that of the host's Debian release, downloaded by `apt-get` at first use. A cached kernel is kept for ever;
-    /// delete its directory to have a newer one.
+    /// The kernel guests boot unless told otherwise: that of the host's Debian release, downloaded by `apt-get` at first
+    /// use. With `FLATLINE_LAB_KERNEL=newest` it is [`Kernel::newest`], and any other value is a directory with an
+    /// unpacked package. A cached kernel is kept for ever; delete its directory to have a newer one.
     pub fn debian() -> Result<Self> {
-        if let Some(unpacked) = std::env::var_os("FLATLINE_LAB_KERNEL") {
-            return Self::unpacked(unpacked);
+        match std::env::var_os("FLATLINE_LAB_KERNEL").filter(|value| !value.is_empty()) {
+            None => Self::unpacked(cached(KERNEL_PACKAGE, fetch)?),
+            Some(newest) if newest == "newest" => Self::newest(),
+            Some(unpacked) => Self::unpacked(unpacked),
         }
-        Self::unpacked(cached(KERNEL_PACKAGE, fetch)?)
+    }
+
+    /// The newest that Debian has, of its suite `sid`, downloaded at first use; an error where that is not possible
+    /// within some minutes.
+    pub fn newest() -> Result<Self> {
+        Self::unpacked(cached(&format!("{KERNEL_PACKAGE}-sid"), |_, unpacked, _| {
+            fetch_newest(&["--with-dependencies", KERNEL_PACKAGE], unpacked, "sid")
+        })?)
     }
 
     /// A kernel package unpacked in this directory (`dpkg -x`, or `scripts/debian-newest.sh`).
@@ -41,10 +55,9 @@ impl Kernel {
         let all_modules = libraries.iter().find(|path| path.is_dir()).unwrap_or(&libraries[0]);
         let modules = entries(all_modules)?.into_iter().next().ok_or_else(|| absent(all_modules))?;
         let release = modules.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let image = directory.join(format!("boot/vmlinuz-{release}"));
-        if !image.is_file() {
-            return Err(absent(&image));
-        }
+        // Since 2026 Debian's kernel lies beside its modules.
+        let images = [modules.join("vmlinuz"), directory.join(format!("boot/vmlinuz-{release}"))];
+        let image = images.into_iter().find(|image| image.is_file()).ok_or_else(|| absent(&directory.join("boot")))?;
         let package = fs::read_to_string(directory.join("package")).ok().map(|text| text.trim().to_owned());
         Ok(Self { release, package, image, modules })
     }
@@ -54,17 +67,27 @@ impl Kernel {
     ///
     /// The package has no `modules.dep` (its installation makes it), but every module names its dependencies.
     pub fn modules(&self, names: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
+        let found = self.all_modules()?;
+        let mut loaded = Vec::new();
+        for name in names {
+            self.load(name, &found, &mut loaded)?;
+        }
+        Ok(loaded)
+    }
+
+    /// Whether it has this module, built in or not.
+    pub fn has_module(&self, name: &str) -> Result<bool> {
+        Ok(self.all_modules()?.contains_key(name))
+    }
+
+    fn all_modules(&self) -> Result<FoundModules> {
         let mut found = HashMap::new();
         find_modules(&self.modules.join("kernel"), &mut found)?;
         let list = self.modules.join("modules.builtin");
         for line in fs::read_to_string(&list).map_err(Error::file(&list))?.lines() {
             found.extend(module_name(Path::new(line)).map(|name| (name, None)));
         }
-        let mut loaded = Vec::new();
-        for name in names {
-            self.load(name, &found, &mut loaded)?;
-        }
-        Ok(loaded)
+        Ok(found)
     }
 
     fn load(&self, name: &str, found: &FoundModules, loaded: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
@@ -118,6 +141,12 @@ pub(crate) fn cached(name: &str, fetch: impl FnOnce(&Path, &Path, &Path) -> Resu
         fs::rename(&unpacked, &target).map_err(Error::file(&target))?;
     }
     Ok(target)
+}
+
+/// Unpacks a package of another suite, which [`FETCH`] downloads.
+pub(crate) fn fetch_newest(package: &[&str], unpacked: &Path, suite: &str) -> Result<()> {
+    let timeout = Program::find("timeout", "coreutils")?.args(["--kill-after=5", FETCH_SECONDS, FETCH]);
+    timeout.args(package).args([unpacked, Path::new(suite)]).run().map(drop)
 }
 
 /// Downloads the kernel and unpacks it.

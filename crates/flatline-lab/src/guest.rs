@@ -260,7 +260,7 @@ impl GuestBuilder {
         archive.executable("lab/agent", agent::SCRIPT);
         archive.file("lab/disks", self.disk_script());
         archive.file("lab/script", self.script.as_str());
-        for (number, (name, image)) in kernel.modules(&self.all_modules())?.into_iter().enumerate() {
+        for (number, (name, image)) in kernel.modules(&self.all_modules(kernel)?)?.into_iter().enumerate() {
             archive.file(format!("lab/modules/{number:02}-{name}.ko"), image);
         }
         for (path, content) in &self.files {
@@ -270,17 +270,20 @@ impl GuestBuilder {
         archive.write(BufWriter::new(file)).map_err(Error::file(path))
     }
 
-    fn all_modules(&self) -> Vec<String> {
+    fn all_modules(&self, kernel: &Kernel) -> Result<Vec<String>> {
         let mut names = vec!["virtio_pci".to_owned(), "virtio_net".to_owned(), "virtio_console".to_owned()];
         if !self.disks.is_empty() {
             names.push("virtio_blk".to_owned());
         }
         if self.disks.iter().any(|disk| disk.content == Content::Ext4) {
-            names.push("crc32c_generic".to_owned()); // ext4 asks for it by a name that is no module's
+            // The ext4 of older kernels asks for it by a name that is no module's; newer ones have none.
+            if kernel.has_module("crc32c_generic")? {
+                names.push("crc32c_generic".to_owned());
+            }
             names.push("ext4".to_owned());
         }
         names.extend(self.modules.iter().cloned());
-        names
+        Ok(names)
     }
 
     fn disk_script(&self) -> String {

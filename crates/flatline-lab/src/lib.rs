@@ -1,7 +1,7 @@
 //! Real machines to break, and the real Prometheus that has to notice.
 //!
 //! [`Guest`] boots a Debian kernel in QEMU with busybox, the given binaries and a shell script; [`Prometheus`],
-//! [`Alertmanager`] and [`SlackReceiver`] are the far end of the alert path; [`scenarios`] are the incidents, and
+//! [`Alertmanager`] and [`SlackReceiver`] are the far end of the alert path, [`Chain`] is all of it; [`scenarios`] are the incidents, and
 //! [`drills`] run them end to end, which is what the program `flatline-lab` does; [`report`] tells what came of it.
 //! Whatever is started here is gone when its handle is dropped, or when the process that held it dies.
 //!
@@ -29,12 +29,14 @@
 mod agent;
 mod alertmanager;
 mod assets;
+mod chain;
 pub mod drills;
 mod error;
 mod guest;
 mod http;
 mod initramfs;
 mod log;
+mod others;
 mod plot;
 mod process;
 mod prometheus;
@@ -47,11 +49,13 @@ mod slack;
 pub use agent::Output;
 pub use alertmanager::{Alertmanager, Notification};
 pub use assets::{Kernel, cache_directory};
+pub use chain::Chain;
 pub use error::{Error, Result};
 pub use guest::{Accelerator, Guest, GuestBuilder};
 pub use http::{Relay, Relayed, StaticServer};
 pub use initramfs::Initramfs;
 pub use log::Log;
+pub use others::Others;
 pub use process::{Program, Running};
 pub use prometheus::{
     Alert, AlertState, Labels, Metadata, Prometheus, PrometheusBuilder, Sample, Scrape, Target, TargetHealth,

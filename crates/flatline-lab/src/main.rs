@@ -3,16 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use flatline_lab::drills::{ALL, Drill, EventKind, Outcome, Pace};
-use flatline_lab::report;
+use clap::{Args, Parser, Subcommand};
+use flatline_lab::drills::{ALL, Drill, EventKind, Outcome, Pace, Terms};
+use flatline_lab::{Others, report};
 
 /// Breaks real guests in QEMU the way the incidents did, and measures how long until the alert reaches Slack.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Where what came of each scenario is kept, as JSON, and where reports are written.
+    /// Where what came of each scenario is kept, as JSON. Reports are written beside it: DIR.md and DIR.html.
     #[arg(long, global = true, value_name = "DIR", default_value = "target/flatline-lab")]
     results: PathBuf,
     #[command(subcommand)]
@@ -32,11 +33,38 @@ enum Command {
         /// Scrape and evaluate every second, with windows of seconds: to try it, not to measure it.
         #[arg(long)]
         fast: bool,
+        #[command(flatten)]
+        beside: Beside,
     },
     /// Run all of them, one after the other: some hours, as the healthy ones are looked at for 15 minutes each.
-    All,
-    /// Write detection.md and detection.html from what has been run.
+    All {
+        #[command(flatten)]
+        beside: Beside,
+    },
+    /// Write the reports from what has been run.
     Report,
+}
+
+/// Who else looks at the machines.
+#[derive(Args)]
+struct Beside {
+    /// A file of Prometheus rules of somebody else's, for node_exporter as the job `node`: evaluated by the same
+    /// Prometheus, and the report tells which of its alerts fired. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    others: Vec<PathBuf>,
+    /// With --others, how long after the break a machine is repaired at the earliest, so that rules that wait for a
+    /// quarter of an hour can fire.
+    #[arg(long, value_name = "TIME", default_value = "20m", value_parser = humantime::parse_duration)]
+    hold: Duration,
+}
+
+impl Beside {
+    fn terms(&self, pace: Option<Pace>) -> Result<Terms, String> {
+        let read = |path: &PathBuf| Others::read(path).map_err(|error| error.to_string());
+        let others = self.others.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let hold = if others.is_empty() { Duration::ZERO } else { self.hold };
+        Ok(Terms { pace, others, hold })
+    }
 }
 
 fn main() -> ExitCode {
@@ -46,11 +74,10 @@ fn main() -> ExitCode {
             list();
             Ok(true)
         }
-        Command::Run { scenarios, fast } => {
-            named(&scenarios).and_then(|drills| run_all(&drills, fast.then_some(Pace::Seconds), &results))
-        }
-        Command::All => run_all(ALL, None, &results),
-        Command::Report => write_report(&results).map(|()| true),
+        Command::Run { scenarios, fast, beside } => named(&scenarios)
+            .and_then(|drills| run_all(&drills, &beside.terms(fast.then_some(Pace::Seconds))?, &results)),
+        Command::All { beside } => beside.terms(None).and_then(|terms| run_all(ALL, &terms, &results)),
+        Command::Report => write_report(&results).map(|_| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -74,19 +101,29 @@ fn named(names: &[String]) -> Result<Vec<&'static Drill>, String> {
     names.iter().map(find).collect()
 }
 
-fn run_all(drills: &[&'static Drill], pace: Option<Pace>, results: &Path) -> Result<bool, String> {
+/// Runs them one after the other, whatever becomes of one; whether all came as promised.
+fn run_all(drills: &[&'static Drill], terms: &Terms, results: &Path) -> Result<bool, String> {
     fs::create_dir_all(results).map_err(|error| format!("{}: {error}", results.display()))?;
-    let mut passed = true;
+    let (mut passed, mut errors) = (true, Vec::new());
     for drill in drills {
         println!("\n{}: {}", drill.name, drill.breaks);
-        let outcome =
-            drill.run(pace, &mut |line| println!("{line}")).map_err(|error| format!("{}: {error}", drill.name))?;
-        passed &= outcome.passed();
-        tell(drill, &outcome);
-        keep(&outcome, results)?;
+        match drill.run(terms, &mut |line| println!("{line}")) {
+            Ok(outcome) => {
+                passed &= outcome.passed();
+                tell(drill, &outcome);
+                keep(&outcome, results)?;
+            }
+            Err(error) => {
+                println!("could not be run: {error}");
+                errors.push(format!("{}: {error}", drill.name));
+            }
+        }
     }
-    write_report(results)?;
-    println!("\nwhat came of it, with plots: {}", results.join("detection.html").display());
+    if !errors.is_empty() {
+        return Err(errors.join("\n"));
+    }
+    let page = write_report(results)?;
+    println!("\nwhat came of it, with plots: {}", page.display());
     Ok(passed)
 }
 
@@ -114,7 +151,8 @@ fn keep(outcome: &Outcome, results: &Path) -> Result<(), String> {
     fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn write_report(results: &Path) -> Result<(), String> {
+/// Writes the pages beside the directory, and tells which has the plots.
+fn write_report(results: &Path) -> Result<PathBuf, String> {
     let read = |drill: &&'static Drill| {
         let path = results.join(format!("{}.json", drill.name));
         let text = fs::read_to_string(&path).ok()?;
@@ -124,10 +162,11 @@ fn write_report(results: &Path) -> Result<(), String> {
     if outcomes.is_empty() {
         return Err(format!("nothing has been run yet: no results in {}", results.display()));
     }
+    let name = results.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let page = report::html(&outcomes).map_err(|error| error.to_string())?;
-    for (name, text) in [("detection.md", report::markdown(&outcomes)), ("detection.html", page)] {
-        let path = results.join(name);
-        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let [markdown, html] = ["md", "html"].map(|ending| results.with_file_name(format!("{name}.{ending}")));
+    for (path, text) in [(&markdown, report::markdown(&outcomes, &name)), (&html, page)] {
+        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    Ok(())
+    Ok(html)
 }

@@ -187,6 +187,7 @@ mod tests {
             messages: Vec::new(),
             scrapes: Vec::new(),
             plots: vec![Plotted { title: "up <1>".to_owned(), series: vec![Series { name: "a".to_owned(), points }] }],
+            others: Vec::new(),
         }
     }
 

@@ -35,6 +35,13 @@ impl Scrape {
         Self { configuration }
     }
 
+    /// A job whose targets are known by these instance labels, whatever their real addresses.
+    pub fn known_as(job: &str, targets: &[(SocketAddr, &str)]) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = |(address, instance): &(SocketAddr, &str)| json!({ "targets": [address.to_string()], "labels": { "instance": instance } });
+        Self::new(job, any).setting("static_configs", targets.iter().map(config).collect::<Vec<_>>())
+    }
+
     /// Adds a target with labels of its own.
     pub fn target(mut self, target: SocketAddr, labels: &[(&str, &str)]) -> Self {
         let labels: Labels = labels.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -2,16 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::assets::cached;
+use crate::assets::{cached, fetch_newest};
 use crate::{Error, Program, Result};
 
 /// The program and the package that has it.
 const PROGRAM: &str = "qemu-system-x86_64";
 const PACKAGE: &str = "qemu-system-x86";
-/// Fetches a package of another suite with all it depends on.
-const FETCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/debian-newest.sh");
-/// How long fetching may take, in seconds: some 45 MB, a few seconds on a usual line.
-const FETCH_SECONDS: &str = "150";
 
 /// A QEMU that emulates a PC.
 #[derive(Clone, Debug)]
@@ -69,10 +65,7 @@ impl Qemu {
 /// Unpacks QEMU and all it depends on, and makes the program use the C library and the others it came with: the host's
 /// are too old. They are written into the program because one that is run by `ld.so` goes by the name of `ld.so`.
 fn fetch(suite: &str, unpacked: &Path, target: &Path) -> Result<()> {
-    Program::find("timeout", "coreutils")?
-        .args(["--kill-after=5", FETCH_SECONDS, FETCH, "--with-dependencies", PACKAGE])
-        .args([unpacked, Path::new(suite)])
-        .run()?;
+    fetch_newest(&["--with-dependencies", PACKAGE], unpacked, suite)?;
     let libraries = target.join("usr/lib/x86_64-linux-gnu");
     Program::find("patchelf", "patchelf")?
         .args([Path::new("--force-rpath"), Path::new("--set-rpath"), &libraries])

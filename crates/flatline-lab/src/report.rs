@@ -2,18 +2,29 @@
 
 use std::fmt::Write as _;
 
-use crate::drills::{ALL, Drill, EventKind, Outcome, Scrapes};
+use crate::drills::{ALL, Drill, EventKind, OthersSaid, Outcome, Scrapes};
 use crate::plot::{DrawError, plot};
 
-/// `detection.md`: who was told, and how soon; how the exporters answered meanwhile.
+/// The page in Markdown: who was told, and how soon; who else saw it; how the exporters answered meanwhile. The page
+/// with the plots stands beside it as `<name>.html`.
 #[must_use]
-pub fn markdown(outcomes: &[Outcome]) -> String {
-    let mut page = "<!-- Written by flatline-lab. -->\n\n\
+pub fn markdown(outcomes: &[Outcome], name: &str) -> String {
+    [head(name), incidents(outcomes), healthy(outcomes), who_else(outcomes), exporters(outcomes), machines(outcomes)]
+        .concat()
+}
+
+fn head(name: &str) -> String {
+    format!(
+        "<!-- Written by flatline-lab. -->\n\n\
          # How soon Flatline tells\n\n\
          Each line is a real machine in QEMU that was really broken, a real Prometheus and Alertmanager with the generated\n\
-         files, and a recorded Slack. Seconds count from the moment of the break. [detection.html](detection.html) has the\n\
-         plots; `cargo run -p flatline-lab -- run SCENARIO` does it again.\n\n\
-         ## Incidents\n\n\
+         files, and a recorded Slack. Seconds count from the moment of the break. [{name}.html]({name}.html) has the\n\
+         plots; `cargo run -p flatline-lab -- run SCENARIO` does it again, [lab.md](lab.md) tells how.\n\n"
+    )
+}
+
+fn incidents(outcomes: &[Outcome]) -> String {
+    let mut page = "## Incidents\n\n\
          | scenario | what is broken | alert | pending | firing | Slack | verdict |\n|---|---|---|---|---|---|---|\n"
         .to_owned();
     for (drill, outcome) in run(outcomes).filter(|(drill, _)| !drill.is_healthy()) {
@@ -21,7 +32,7 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
             let after = |kind| seconds(outcome.seconds_to(kind, alert));
             let _ = writeln!(
                 page,
-                "| `{}` | {} | [{alert}](../runbooks/{alert}.md) | {} | {} | {} | {} |",
+                "| `{}` | {} | [{alert}](runbooks/{alert}.md) | {} | {} | {} | {} |",
                 drill.name,
                 drill.breaks,
                 after(EventKind::Pending),
@@ -31,8 +42,13 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
             );
         }
     }
-    page += "\nAn alert without `for` is never pending: its window is in its expression.\n\n## Healthy look-alikes\n\n\
-         | scenario | what happens | looked at for | fired | verdict |\n|---|---|---|---|---|\n";
+    page + "\nAn alert without `for` is never pending: its window is in its expression.\n"
+}
+
+fn healthy(outcomes: &[Outcome]) -> String {
+    let mut page = "\n## Healthy look-alikes\n\n\
+         | scenario | what happens | looked at for | fired | verdict |\n|---|---|---|---|---|\n"
+        .to_owned();
     for (drill, outcome) in run(outcomes).filter(|(drill, _)| drill.is_healthy()) {
         let fired: Vec<_> =
             outcome.fired().iter().map(|event| format!("{} ({})", event.what, event.severity)).collect();
@@ -41,16 +57,81 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
         let _ =
             writeln!(page, "| `{}` | {} | {looked:.0} s | {fired} | {} |", drill.name, drill.breaks, verdict(outcome));
     }
-    page += "\n## The exporters meanwhile\n\nFrom the break to the end, as Prometheus measured. `devvm` and `flatline` are \
-         flatline-exporter, in the guest and on the hypervisor; `node` is node_exporter in the same guest.\n\n\
-         | scenario | job | scrapes | missed | p50 | p99 | slowest |\n|---|---|---|---|---|---|---|\n";
+    page
+}
+
+/// What the rules of others said of the same machines; nothing, where they were not asked.
+fn who_else(outcomes: &[Outcome]) -> String {
+    let asked: Vec<_> = run(outcomes).filter(|(_, outcome)| !outcome.others.is_empty()).collect();
+    let mut names: Vec<&str> = asked.iter().flat_map(|(_, outcome)| &outcome.others).map(|said| &*said.by).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return String::new();
+    }
+    let calm = said_of_healthy(outcomes);
+    let mut page = format!("\n## Who else sees it\n\n{WHO_ELSE}\n| scenario | Flatline |");
+    for name in &names {
+        let _ = write!(page, " {name} |");
+    }
+    let _ = writeln!(page, "\n|---|---|{}", "---|".repeat(names.len()));
+    for (drill, outcome) in asked {
+        let _ = write!(page, "| `{}` | {} |", drill.name, ours(drill, outcome));
+        for name in &names {
+            let said = outcome.others.iter().find(|said| said.by == *name);
+            let _ =
+                write!(page, " {} |", said.map_or_else(|| "not asked".to_owned(), |said| others(outcome, said, &calm)));
+        }
+        page.push('\n');
+    }
+    page
+}
+
+const WHO_ELSE: &str = "The same machines, judged by the same Prometheus with the rules of others, over node_exporter in \
+the same guest:\nnode-mixin-alerts is [node_exporter's own mixin](https://github.com/prometheus/node_exporter/tree/master/docs/node-mixin)\n\
+with its defaults, awesome-node-exporter that part of\n\
+[awesome-prometheus-alerts](https://github.com/samber/awesome-prometheus-alerts). Incidents that last were left broken for\n\
+twenty minutes, as some of these rules wait for a quarter of an hour. What was true before the break is left out; what is\n\
+marked ° is also said of a healthy machine below, so it tells nothing of the incident.\n";
+
+/// What we told of a scenario, and when it fired.
+fn ours(drill: &Drill, outcome: &Outcome) -> String {
+    let told = |alert: &&str| Some(format!("{alert} {}", seconds(Some(outcome.seconds_to(EventKind::Firing, alert)?))));
+    let expected: Vec<String> = drill.expects.iter().filter_map(told).collect();
+    if expected.is_empty() { "nothing".to_owned() } else { expected.join(", ") }
+}
+
+fn others(outcome: &Outcome, said: &OthersSaid, calm: &[(&str, &str)]) -> String {
+    let mark = |name: &str| if calm.contains(&(&said.by, name)) { "°" } else { "" };
+    let seen: Vec<String> =
+        outcome.seen_by(said).iter().map(|(name, after)| format!("{name}{} {after:.0} s", mark(name))).collect();
+    if seen.is_empty() { "nothing".to_owned() } else { seen.join(", ") }
+}
+
+/// Whose alerts fire on healthy machines.
+fn said_of_healthy(outcomes: &[Outcome]) -> Vec<(&str, &str)> {
+    let healthy = run(outcomes).filter(|(drill, _)| drill.is_healthy());
+    let said = healthy.flat_map(|(_, outcome)| &outcome.others);
+    said.flat_map(|said| said.alerts.iter().map(|alert| (&*said.by, &*alert.alert))).collect()
+}
+
+fn exporters(outcomes: &[Outcome]) -> String {
+    let mut page = "\n## The exporters meanwhile\n\nFrom the break to the end, as Prometheus measured. `devvm` and \
+         `flatline` are flatline-exporter, in the guest and on the hypervisor; `node` is node_exporter in the same guest.\n\n\
+         | scenario | job | scrapes | missed | p50 | p99 | slowest |\n|---|---|---|---|---|---|---|\n"
+        .to_owned();
     for (drill, outcome) in run(outcomes) {
         for Scrapes { job, count, missed, p50, p99, max } in &outcome.scrapes {
             let [p50, p99, max] = [p50, p99, max].map(|took| milliseconds(*took));
             let _ = writeln!(page, "| `{}` | {job} | {count} | {missed} | {p50} | {p99} | {max} |", drill.name);
         }
     }
-    page += "\n## On what\n\n| scenario | when (UTC) | machine | scraped and evaluated |\n|---|---|---|---|\n";
+    page
+}
+
+fn machines(outcomes: &[Outcome]) -> String {
+    let mut page =
+        "\n## On what\n\n| scenario | when (UTC) | machine | scraped and evaluated |\n|---|---|---|---|\n".to_owned();
     for (drill, outcome) in run(outcomes) {
         let _ = writeln!(page, "| `{}` | {} | {} | {} |", drill.name, outcome.began, outcome.machine, outcome.pace);
     }

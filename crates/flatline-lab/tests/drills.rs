@@ -12,9 +12,9 @@ fn lab(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_dead_disk_is_told_and_reported() {
-    let results = tempfile::tempdir().unwrap();
-    let directory = results.path().to_str().unwrap();
-    let (status, said) = lab(&["run", "--fast", "vm-disk-stall", "--results", directory]);
+    let directory = tempfile::tempdir().unwrap();
+    let results = directory.path().join("results");
+    let (status, said) = lab(&["run", "--fast", "vm-disk-stall", "--results", results.to_str().unwrap()]);
     assert_eq!(status, Some(0), "{said}");
     for part in [
         "BROKEN:",
@@ -24,32 +24,34 @@ fn a_dead_disk_is_told_and_reported() {
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
-    let page = std::fs::read_to_string(results.path().join("detection.md")).unwrap();
+    let page = std::fs::read_to_string(results.with_extension("md")).unwrap();
     let row = page.lines().find(|line| line.starts_with("| `vm-disk-stall` | the storage")).unwrap();
     assert!(row.contains("VmDiskStalled.md") && row.ends_with("| as promised |") && !row.contains("never"), "{row}");
-    let plots = std::fs::read_to_string(results.path().join("detection.html")).unwrap();
+    let plots = std::fs::read_to_string(results.with_extension("html")).unwrap();
     assert!(plots.contains("<svg") && plots.contains("requests in flight"));
 }
 
 #[test]
 fn the_report_in_the_documentation_is_that_of_the_results_beside_it() {
-    let documented = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/detection");
-    let copied = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(&documented).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            std::fs::copy(&path, copied.path().join(path.file_name().unwrap())).unwrap();
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let work = tempfile::tempdir().unwrap();
+    for name in ["detection", "detection-newest-kernel"] {
+        let copied = work.path().join(name);
+        std::fs::create_dir(&copied).unwrap();
+        for entry in std::fs::read_dir(docs.join(name)).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, copied.join(path.file_name().unwrap())).unwrap();
         }
-    }
-    let (status, said) = lab(&["report", "--results", copied.path().to_str().unwrap()]);
-    assert_eq!(status, Some(0), "{said}");
-    for page in ["detection.md", "detection.html"] {
-        let [ours, theirs] =
-            [documented.as_path(), copied.path()].map(|directory| std::fs::read_to_string(directory.join(page)));
-        assert!(
-            ours.unwrap() == theirs.unwrap(),
-            "{page}: write it anew by `flatline-lab report --results docs/detection`"
-        );
+        let (status, said) = lab(&["report", "--results", copied.to_str().unwrap()]);
+        assert_eq!(status, Some(0), "{said}");
+        for page in ["md", "html"].map(|ending| format!("{name}.{ending}")) {
+            let [ours, theirs] =
+                [docs.as_path(), work.path()].map(|directory| std::fs::read_to_string(directory.join(&page)));
+            assert!(
+                ours.unwrap() == theirs.unwrap(),
+                "{page}: write it anew by `flatline-lab report --results docs/{name}`"
+            );
+        }
     }
 }
 

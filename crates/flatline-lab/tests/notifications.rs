@@ -7,9 +7,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flatline_lab::{AlertState, Alertmanager, Prometheus, Scrape, SlackReceiver, StaticServer, wait_for};
-use flatline_rules::outputs::alertmanager::{ALERTING, CONFIGURATION, TEMPLATE};
-use flatline_rules::{Config, generate};
+use flatline_lab::{AlertState, Chain, Scrape, SlackReceiver, StaticServer, wait_for};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -20,17 +18,9 @@ const DEAD: &str = "this is no exposition\n";
 /// For how long a warning waits, in seconds: long enough for its cause to fire on a machine that is busy.
 const WARNING_WAIT: u64 = 15;
 
-struct Generated(Vec<flatline_rules::File>);
-
-impl Generated {
-    fn text(&self, path: &str) -> &str {
-        &self.0.iter().find(|file| file.path == Path::new(path)).unwrap().content
-    }
-}
-
 /// Everything within seconds.
-fn generated(webhook_file: &Path, heartbeat: &str) -> Generated {
-    let text = format!(
+fn settings(webhook_file: &Path, heartbeat: &str) -> String {
+    format!(
         "
 scrape_interval: 1s
 evaluation_interval: 1s
@@ -44,14 +34,7 @@ alertmanager:
   dead_mans_switch_interval: 2s
 ",
         webhook_file.display()
-    );
-    Generated(generate(&Config::parse("lab.yml", &text).unwrap()).unwrap())
-}
-
-/// A job with one target, known by this instance label.
-fn scrape(job: &str, server: &StaticServer, instance: &str) -> Scrape {
-    let target = json!([{ "targets": [server.address().to_string()], "labels": { "instance": instance } }]);
-    Scrape::new(job, server.address()).setting("static_configs", target)
+    )
 }
 
 /// Two things that are dead at once: a mount, and the tasks behind it.
@@ -99,23 +82,15 @@ fn times_are_left_out_of_what_is_compared() {
 
 #[test]
 fn fired_grouped_silenced_resolved_and_all_is_well() {
-    let (slack, heartbeat) = (SlackReceiver::start().unwrap(), SlackReceiver::start().unwrap());
-    let secret = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(secret.path(), slack.url() + "\n").unwrap();
-    let generated = generated(secret.path(), &heartbeat.url());
+    let heartbeat = SlackReceiver::start().unwrap();
     let (devvm, host) = (StaticServer::start(TEXT, WELL).unwrap(), StaticServer::start(TEXT, &trouble(0)).unwrap());
 
-    let template = [("flatline.tmpl", generated.text(TEMPLATE))];
-    let alertmanager = Alertmanager::start_with(generated.text(CONFIGURATION), &template).unwrap();
-    let alerting: Value = serde_yaml::from_str(generated.text(ALERTING)).unwrap();
-    let prometheus = Prometheus::builder()
-        .scrape(scrape("devvm", &devvm, "devvm-a:9100"))
-        .scrape(scrape("flatline", &host, "hemma:10120"))
-        .rules(generated.text("rules/flatline.rules.yml"))
-        .alert_relabeling(alerting["alerting"]["alert_relabel_configs"].clone())
-        .alertmanager(alertmanager.address())
-        .start()
-        .unwrap();
+    let scrapes = vec![
+        Scrape::known_as("devvm", &[(devvm.address(), "devvm-a:9100")]),
+        Scrape::known_as("flatline", &[(host.address(), "hemma:10120")]),
+    ];
+    let chain = Chain::start(|secret| settings(secret, &heartbeat.url()), scrapes, &[]).unwrap();
+    let (prometheus, alertmanager, slack) = (chain.prometheus(), chain.alertmanager(), chain.slack());
     let answers = |up: u8| prometheus.wait_until(&format!("up{{instance=\"devvm-a:9100\"}} == {up}"), SOON).unwrap();
 
     // It comes and goes, then it is gone. What comes and goes is told after a while, that it is dead at once.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! guest-workload hog       --mib N                       touches N MiB and keeps them
+//! guest-workload thrash    --mib N                       touches N MiB again and again
 //! guest-workload innocent  --report FILE                 allocates a little and reports how its loop goes
 //! guest-workload pagecache --file FILE --mib N --report FILE   writes and reads a file again and again
 //! guest-workload write     --file FILE --report FILE     makes a block of a disk durable five times a second
@@ -39,6 +40,10 @@ fn run(arguments: &[String]) -> io::Result<()> {
         "hog" => {
             let mib = options.mib()?;
             Box::new(move || hog(mib))
+        }
+        "thrash" => {
+            let mib = options.mib()?;
+            Box::new(move || thrash(mib))
         }
         "innocent" => {
             let report = options.take("--report")?;
@@ -103,6 +108,14 @@ fn hog(mib: usize) -> io::Result<()> {
     println!("hog: holds {} MiB", held.len());
     loop {
         std::thread::park();
+    }
+}
+
+/// Touches every page again and again: with less memory than that, each touch takes a page from the swap.
+fn thrash(mib: usize) -> io::Result<()> {
+    let mut memory = vec![0_u8; mib * MIB];
+    loop {
+        touch(&mut memory);
     }
 }
 

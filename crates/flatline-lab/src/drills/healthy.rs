@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::host::{EXPORTER, PLOTS, boot as boot_host, host, ours, targets};
-use super::stage::exporter;
-use super::vm::{BOOT, DISK_PLOTS, SOON, boot, watch};
+use super::host::{PLOTS, host, targets, watched};
+use super::vm::{self, BOOT, DISK_PLOTS, SOON};
 use super::{Drill, Pace, Session};
-use crate::scenarios::{VmDisk, memcg_livelock};
-use crate::{Guest, Result};
+use crate::Result;
+use crate::scenarios::VmDisk;
 
 /// How long each is looked at.
 const LONG: Duration = Duration::from_secs(15 * 60);
@@ -19,8 +18,7 @@ const fn healthy(name: &'static str, breaks: &'static str, play: fn(&mut Session
 pub(super) static IDLE_GUEST: Drill = Drill {
     plots: DISK_PLOTS,
     ..healthy("idle-guest", "a machine whose disk is idle", |session| {
-        let vm = boot(session, &VmDisk { writing: false, ..VmDisk::default() })?;
-        let _exporter = watch(session, &vm)?;
+        let _watched = vm::watched(session, &VmDisk { writing: false, ..VmDisk::default() })?;
         session.onset("nothing happens");
         session.look_on(LONG)
     })
@@ -29,8 +27,7 @@ pub(super) static IDLE_GUEST: Drill = Drill {
 pub(super) static PAUSED_GUEST: Drill = Drill {
     plots: DISK_PLOTS,
     ..healthy("paused-guest", "a busy machine is paused", |session| {
-        let vm = boot(session, &VmDisk::default())?;
-        let _exporter = watch(session, &vm)?;
+        let (vm, _exporter) = vm::watched(session, &VmDisk::default())?;
         session.settle()?;
         vm.pause()?;
         session.onset("stop");
@@ -44,8 +41,7 @@ pub(super) static PAUSED_GUEST: Drill = Drill {
 pub(super) static SLOW_DISK: Drill = Drill {
     plots: DISK_PLOTS,
     ..healthy("slow-disk", "a throttle that keeps requests waiting and lets them through", |session| {
-        let vm = boot(session, &VmDisk::default())?;
-        let _exporter = watch(session, &vm)?;
+        let (vm, _exporter) = vm::watched(session, &VmDisk::default())?;
         session.settle()?;
         vm.throttle(0, 4096)?;
         session.onset("block_set_io_throttle to 4096 bytes/s");
@@ -57,8 +53,7 @@ pub(super) static SLOW_DISK: Drill = Drill {
 pub(super) static BACKUP_FREEZE: Drill = Drill {
     plots: DISK_PLOTS,
     ..healthy("backup-freeze", "storage that stands still for 20 seconds, three times", |session| {
-        let vm = boot(session, &VmDisk::default())?;
-        let _exporter = watch(session, &vm)?;
+        let (vm, _exporter) = vm::watched(session, &VmDisk::default())?;
         session.settle()?;
         for round in 1..=3 {
             vm.freeze(0)?;
@@ -79,14 +74,8 @@ pub(super) static PAGE_CACHE: Drill = Drill {
         "page-cache",
         "a job that reads and writes twice its memory.high, throttled and making progress",
         |session| {
-            let builder = Guest::builder()
-                .boot_deadline(BOOT)
-                .binary(exporter()?)
-                .forward(EXPORTER)
-                .script("flatline-exporter &");
-            let scenario = memcg_livelock(builder)?;
-            session.machine(scenario.guest());
-            session.watch(&[ours(scenario.guest())?])?;
+            let scenario = super::memcg::prepared(session)?;
+            session.watch(&targets(scenario.guest())?)?;
             scenario.begin_page_cache()?;
             session.onset("the job begins");
             session.look_on(LONG)
@@ -95,16 +84,14 @@ pub(super) static PAGE_CACHE: Drill = Drill {
 };
 
 pub(super) static CPU_BURN: Drill = healthy("cpu-burn", "all processors busy", |session| {
-    let guest = boot_host(session, &host()?)?;
-    session.watch(&targets(&guest)?)?;
+    let guest = watched(session, &host()?)?;
     guest.sh("for n in 1 2 3 4; do (while :; do :; done) >/dev/null 2>&1 & done")?;
     session.onset("four busy loops on one processor");
     session.look_on(LONG)
 });
 
 pub(super) static CLEAN_REBOOT: Drill = healthy("clean-reboot", "the machine is rebooted as one should", |session| {
-    let guest = boot_host(session, &host()?)?;
-    session.watch(&targets(&guest)?)?;
+    let guest = watched(session, &host()?)?;
     session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
     session.look_on(Duration::from_secs(60))?;
     session.onset("reboot");
@@ -116,8 +103,7 @@ pub(super) static CLEAN_REBOOT: Drill = healthy("clean-reboot", "the machine is 
 
 pub(super) static EXPORTER_RESTART: Drill =
     healthy("exporter-restart", "the exporter is restarted three times", |session| {
-        let guest = boot_host(session, &host()?)?;
-        session.watch(&targets(&guest)?)?;
+        let guest = watched(session, &host()?)?;
         session.look_on(Duration::from_secs(60))?;
         for round in 1..=3 {
             let restart = "killall -TERM flatline-exporter; sleep 2

@@ -8,8 +8,8 @@ use super::{Drill, Pace, Plot, Session};
 use crate::{Guest, GuestBuilder, Program, Result};
 
 /// Where the exporters answer in a guest.
-pub(super) const EXPORTER: u16 = 10120;
-pub(super) const NODE_EXPORTER: u16 = 9100;
+const EXPORTER: u16 = 10120;
+const NODE_EXPORTER: u16 = 9100;
 /// The machine, as it is called in the report.
 const DEVVM: &str = "devvm:10120";
 
@@ -29,8 +29,7 @@ pub(super) static KILLED: Drill = Drill {
     tolerates: &[],
     plots: &[Plot { title: "up", query: "up" }],
     play: |session| {
-        let guest = boot(session, &host()?)?;
-        session.watch(&targets(&guest)?)?;
+        let guest = watched(session, &host()?)?;
         session.settle()?;
         drop(guest);
         session.onset("QEMU is killed");
@@ -75,8 +74,7 @@ pub(super) static FROZEN_FILESYSTEM: Drill = Drill {
     tolerates: &["TasksStuckInKernel", "KernelHungTask"],
     plots: PLOTS,
     play: |session| {
-        let guest = boot(session, &host()?)?;
-        session.watch(&targets(&guest)?)?;
+        let guest = watched(session, &host()?)?;
         session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
         session.settle()?;
         guest.sh("fsfreeze --freeze /disk; dd if=/dev/zero of=/disk/stuck bs=512 count=1 >/dev/null 2>&1 &")?;
@@ -97,8 +95,7 @@ pub(super) static SOFT_LOCKUP: Drill = Drill {
     tolerates: &[],
     plots: PLOTS,
     play: |session| {
-        let guest = boot(session, &host()?)?;
-        session.watch(&targets(&guest)?)?;
+        let guest = watched(session, &host()?)?;
         session.settle()?;
         guest.sh("echo 1 >/proc/sys/kernel/watchdog_thresh")?;
         session.onset("the machine is not run");
@@ -110,7 +107,23 @@ pub(super) static SOFT_LOCKUP: Drill = Drill {
     },
 };
 
-pub(super) static OOM: Drill = Drill {
+pub(super) static GLOBAL_OOM: Drill = Drill {
+    name: "global-oom",
+    breaks: "a process takes all the memory there is, and is killed",
+    pace: Pace::Production,
+    expects: &["OomKilled"],
+    tolerates: &[],
+    plots: PLOTS,
+    play: |session| {
+        let guest = watched(session, &host()?)?;
+        session.settle()?;
+        session.onset("a process without end");
+        guest.run("tail /dev/zero", BOOT)?;
+        session.until_told(SOON)
+    },
+};
+
+pub(super) static MEMCG_OOM: Drill = Drill {
     name: "memcg-oom",
     breaks: "a process takes more than the memory.max of its cgroup, and is killed",
     pace: Pace::Production,
@@ -118,8 +131,7 @@ pub(super) static OOM: Drill = Drill {
     tolerates: &[],
     plots: PLOTS,
     play: |session| {
-        let guest = boot(session, &host()?)?;
-        session.watch(&targets(&guest)?)?;
+        let guest = watched(session, &host()?)?;
         session.settle()?;
         session.onset("a hog in a cgroup of 16 MiB");
         guest.sh("mkdir /sys/fs/cgroup/hog; echo 16M >/sys/fs/cgroup/hog/memory.max
@@ -130,8 +142,7 @@ pub(super) static OOM: Drill = Drill {
 
 /// A host whose heart has beaten dies by this command and comes back; Slack is told of it.
 fn boots_again(session: &mut Session<'_>, builder: &GuestBuilder, what: &str, command: &str) -> Result<()> {
-    let guest = boot(session, builder)?;
-    session.watch(&targets(&guest)?)?;
+    let guest = watched(session, builder)?;
     session.until_true("flatline_heartbeat_write_seconds_count >= 1", SOON)?;
     session.settle()?;
     session.onset(what);
@@ -142,34 +153,41 @@ fn boots_again(session: &mut Session<'_>, builder: &GuestBuilder, what: &str, co
 
 /// A guest with both exporters, a disk for the state of ours, and a reboot a second after a panic.
 pub(super) fn host() -> Result<GuestBuilder> {
-    let node_exporter = Program::find("prometheus-node-exporter", "prometheus-node-exporter")?;
-    Ok(Guest::builder()
-        .memory_mib(1024)
-        .disk_mib(256)
-        .kernel_argument("panic=1")
-        .boot_deadline(BOOT)
-        .binary(exporter()?)
-        .binary(node_exporter.path())
-        .forward(EXPORTER)
-        .forward(NODE_EXPORTER)
-        .script("flatline-exporter --state.directory=/disk/state &")
-        .script("prometheus-node-exporter >/dev/null 2>&1 &"))
+    with_exporters(machine(), "--state.directory=/disk/state")
 }
 
-pub(super) fn boot(session: &mut Session<'_>, builder: &GuestBuilder) -> Result<Guest> {
+/// The machine alone.
+pub(super) fn machine() -> GuestBuilder {
+    Guest::builder().memory_mib(1024).disk_mib(256).kernel_argument("panic=1")
+}
+
+/// Both exporters run in the guest, ours with these flags.
+pub(super) fn with_exporters(guest: GuestBuilder, flags: &str) -> Result<GuestBuilder> {
+    let guest = guest.binary(exporter()?).forward(EXPORTER).script(&format!("flatline-exporter {flags} &"));
+    with_node_exporter(guest.boot_deadline(BOOT))
+}
+
+pub(super) fn with_node_exporter(guest: GuestBuilder) -> Result<GuestBuilder> {
+    let program = Program::find("prometheus-node-exporter", "prometheus-node-exporter")?;
+    let start = "prometheus-node-exporter >/dev/null 2>&1 &";
+    Ok(guest.binary(program.path()).forward(NODE_EXPORTER).script(start))
+}
+
+/// Boots the guest and has it watched.
+pub(super) fn watched(session: &mut Session<'_>, builder: &GuestBuilder) -> Result<Guest> {
     let guest = builder.boot()?;
     session.machine(&guest);
-    session.step(&format!("the guest is up after {:.0} s", guest.boot_time().as_secs_f64()));
+    session.watch(&targets(&guest)?)?;
     Ok(guest)
-}
-
-/// Our exporter in the guest.
-pub(super) fn ours(guest: &Guest) -> Result<Watched> {
-    Ok(Watched { job: "devvm", instance: DEVVM, address: guest.address(EXPORTER)? })
 }
 
 /// Our exporter in the guest, and node_exporter beside it.
 pub(super) fn targets(guest: &Guest) -> Result<[Watched; 2]> {
-    let node = Watched { job: "node", instance: "devvm:9100", address: guest.address(NODE_EXPORTER)? };
-    Ok([ours(guest)?, node])
+    let ours = Watched { job: "devvm", instance: DEVVM, address: guest.address(EXPORTER)? };
+    Ok([ours, node(guest)?])
+}
+
+/// node_exporter in the guest.
+pub(super) fn node(guest: &Guest) -> Result<Watched> {
+    Ok(Watched { job: "node", instance: "devvm:9100", address: guest.address(NODE_EXPORTER)? })
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::host::{EXPORTER, NODE_EXPORTER, targets};
-use super::stage::exporter;
-use super::vm::{BOOT, SOON};
+use super::host::{targets, with_exporters};
+use super::vm::SOON;
 use super::{Drill, Pace, Plot, Session};
 use crate::scenarios::{MemcgLivelock, memcg_livelock};
-use crate::{Guest, Program, Result};
+use crate::{Guest, Result};
 
 pub(super) const PLOTS: &[Plot] = &[
     Plot { title: "up", query: "up" },
@@ -45,19 +44,8 @@ pub(super) static EXPORTER_INSIDE: Drill = Drill {
 };
 
 fn play(session: &mut Session<'_>, exporters_inside: bool) -> Result<()> {
-    let node_exporter = Program::find("prometheus-node-exporter", "prometheus-node-exporter")?;
-    let builder = Guest::builder()
-        .boot_deadline(BOOT)
-        .binary(exporter()?)
-        .binary(node_exporter.path())
-        .forward(EXPORTER)
-        .forward(NODE_EXPORTER)
-        .script("flatline-exporter &")
-        .script("prometheus-node-exporter >/dev/null 2>&1 &");
-    let scenario = memcg_livelock(builder)?;
+    let scenario = prepared(session)?;
     let guest = scenario.guest();
-    session.machine(guest);
-    session.step(&format!("the guest is up after {:.0} s", guest.boot_time().as_secs_f64()));
     if exporters_inside {
         let cgroup = format!("/sys/fs/cgroup{}", MemcgLivelock::CGROUP);
         guest.sh(&format!(
@@ -74,4 +62,11 @@ fn play(session: &mut Session<'_>, exporters_inside: bool) -> Result<()> {
     scenario.relieve()?;
     session.relief("memory.high to max, the hog is killed");
     session.until_over("MemcgLivelock", SOON)
+}
+
+/// The machine with everything prepared and nothing begun.
+pub(super) fn prepared(session: &mut Session<'_>) -> Result<MemcgLivelock> {
+    let scenario = memcg_livelock(with_exporters(Guest::builder(), "")?)?;
+    session.machine(scenario.guest());
+    Ok(scenario)
 }

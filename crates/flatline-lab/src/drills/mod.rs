@@ -2,21 +2,25 @@
 //! of it is judged.
 //!
 //! A [`Drill`] is one of them; [`ALL`] lists them. [`Drill::run`] gives it a [`Session`], in which it sets up its machines
-//! ([`crate::scenarios`]), has them watched by a [`Stage`], and breaks them.
+//! ([`crate::scenarios`]), has them watched by a [`crate::Chain`], and breaks them.
 
+mod gpu;
 mod healthy;
 mod host;
 mod memcg;
+mod mounts;
 mod outcome;
 mod session;
 mod stage;
 mod vm;
 
-pub use outcome::{Event, EventKind, Message, Outcome, Plotted, Scrapes, Series};
+pub use outcome::{Event, EventKind, Message, OtherAlert, OthersSaid, Outcome, Plotted, Scrapes, Series};
 pub use session::Session;
-pub use stage::{Pace, Stage, Watched};
+pub use stage::{Pace, Watched};
 
-use crate::Result;
+use std::time::Duration;
+
+use crate::{Others, Result};
 
 /// One scenario.
 #[derive(Debug)]
@@ -58,16 +62,27 @@ impl Drill {
         self.expects.is_empty()
     }
 
-    /// Runs it, at another pace than its own if one is given. `say` hears what happens as it happens.
+    /// Runs it on these terms. `say` hears what happens as it happens.
     ///
     /// # Errors
     /// When a machine or a program of the chain can't be started or asked. That an alert does not come is no error, it is
     /// in the outcome.
-    pub fn run(&'static self, pace: Option<Pace>, say: &mut dyn FnMut(&str)) -> Result<Outcome> {
-        let mut session = Session::new(self, pace.unwrap_or(self.pace), say);
+    pub fn run(&'static self, terms: &Terms, say: &mut dyn FnMut(&str)) -> Result<Outcome> {
+        let mut session = Session::new(self, terms, say);
         (self.play)(&mut session)?;
         session.finish()
     }
+}
+
+/// How a scenario is run.
+#[derive(Debug, Default)]
+pub struct Terms {
+    /// At another pace than its own.
+    pub pace: Option<Pace>,
+    /// The rules that are evaluated beside ours.
+    pub others: Vec<Others>,
+    /// How long after the break it is repaired at the earliest: rules of others may ask for a quarter of an hour.
+    pub hold: Duration,
 }
 
 /// All scenarios, in the order of the report.
@@ -83,7 +98,10 @@ pub const ALL: &[&Drill] = &[
     &host::WATCHDOG_RESET,
     &host::FROZEN_FILESYSTEM,
     &host::SOFT_LOCKUP,
-    &host::OOM,
+    &host::GLOBAL_OOM,
+    &host::MEMCG_OOM,
+    &gpu::HANGS,
+    &mounts::NFS_HANGS,
     &healthy::IDLE_GUEST,
     &healthy::PAUSED_GUEST,
     &healthy::SLOW_DISK,

@@ -25,6 +25,31 @@ pub struct Outcome {
     pub scrapes: Vec<Scrapes>,
     /// The signals over time.
     pub plots: Vec<Plotted>,
+    /// What the rules of others said of the same machines; none: they were not asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OthersSaid>,
+}
+
+/// What the rules of somebody else said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OthersSaid {
+    /// Whose: the file's name.
+    pub by: String,
+    /// The alerts that fired.
+    pub alerts: Vec<OtherAlert>,
+}
+
+/// An alert of somebody else's that fired.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OtherAlert {
+    /// Its name.
+    pub alert: String,
+    /// Its severity.
+    pub severity: String,
+    /// When its expression became true.
+    pub began: f64,
+    /// When it fired.
+    pub fired: f64,
 }
 
 /// Something that happened.
@@ -128,6 +153,19 @@ impl Outcome {
         let onset = self.onset()?;
         let first = self.events.iter().find(|event| event.kind == kind && event.what == alert && event.at >= onset)?;
         Some(first.at - onset)
+    }
+
+    /// The alerts of somebody else's that began and fired after the onset, each once: name and seconds from the onset.
+    #[must_use]
+    pub fn seen_by<'a>(&self, others: &'a OthersSaid) -> Vec<(&'a str, f64)> {
+        let onset = self.onset().unwrap_or_default();
+        let mut seen: Vec<(&str, f64)> = Vec::new();
+        for alert in others.alerts.iter().filter(|alert| alert.began >= onset) {
+            if !seen.iter().any(|(name, _)| *name == alert.alert) {
+                seen.push((&alert.alert, alert.fired - onset));
+            }
+        }
+        seen
     }
 
     /// The alerts that fired, in the order of their firing.

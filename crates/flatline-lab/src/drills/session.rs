@@ -5,9 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
-use super::outcome::{Event, EventKind, Message, Outcome, Plotted, Scrapes, Series};
+use super::outcome::{Event, EventKind, Message, OtherAlert, OthersSaid, Outcome, Plotted, Scrapes, Series};
 use super::stage::{Pace, Stage, Watched};
-use super::{Drill, Plot};
+use super::{Drill, Plot, Terms};
+use crate::others::RULES_OF;
 use crate::{Alert, AlertState, Error, Guest, Result};
 
 /// Between two looks at the alerts.
@@ -21,6 +22,7 @@ const POINTS: f64 = 240.0;
 pub struct Session<'a> {
     drill: &'static Drill,
     pace: Pace,
+    terms: &'a Terms,
     say: &'a mut dyn FnMut(&str),
     began: SystemTime,
     clock: Instant,
@@ -30,14 +32,25 @@ pub struct Session<'a> {
     failures: Vec<String>,
     known: BTreeMap<String, (String, String, AlertState)>,
     summaries: BTreeMap<String, String>,
+    others: BTreeMap<String, Other>,
     told: usize,
 }
 
+/// An alert of somebody else's, by its labels. One that ends and comes back is the same.
+struct Other {
+    by: String,
+    alert: String,
+    severity: String,
+    began: f64,
+    fired: Option<f64>,
+}
+
 impl<'a> Session<'a> {
-    pub(super) fn new(drill: &'static Drill, pace: Pace, say: &'a mut dyn FnMut(&str)) -> Self {
+    pub(super) fn new(drill: &'static Drill, terms: &'a Terms, say: &'a mut dyn FnMut(&str)) -> Self {
         Self {
             drill,
-            pace,
+            pace: terms.pace.unwrap_or(drill.pace),
+            terms,
             say,
             began: SystemTime::now(),
             clock: Instant::now(),
@@ -47,6 +60,7 @@ impl<'a> Session<'a> {
             failures: Vec::new(),
             known: BTreeMap::new(),
             summaries: BTreeMap::new(),
+            others: BTreeMap::new(),
             told: 0,
         }
     }
@@ -56,16 +70,17 @@ impl<'a> Session<'a> {
         self.enter(EventKind::Step, what, "");
     }
 
-    /// Notes what the machines run on.
+    /// The machine is up; what it runs on goes into the outcome.
     pub fn machine(&mut self, guest: &Guest) {
         let kernel = &guest.kernel().release;
         self.machine = format!("Linux {kernel} on {}", guest.hypervisor());
+        self.step(&format!("the guest is up after {:.0} s: {}", guest.boot_time().as_secs_f64(), self.machine));
     }
 
     /// Starts the chain.
     pub fn watch(&mut self, targets: &[Watched]) -> Result<()> {
         self.step("Prometheus, Alertmanager and a recording Slack are started");
-        self.stage = Some(Stage::over(self.pace, targets)?);
+        self.stage = Some(Stage::over(self.pace, targets, &self.terms.others)?);
         let instances: Vec<_> = targets.iter().map(|target| target.instance).collect();
         self.step(&format!("scraped: {}", instances.join(", ")));
         Ok(())
@@ -95,12 +110,15 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Looks on until Slack has been told of all the alerts that are expected. That it is not is a failure of the drill.
+    /// Looks on until Slack has been told of all the alerts that are expected, and as long after the onset as the terms
+    /// ask for. That Slack is not told is a failure of the drill.
     pub fn until_told(&mut self, within: Duration) -> Result<()> {
         for alert in self.drill.expects {
             self.until(&format!("Slack is told of {alert}"), within, |session| session.has(EventKind::Slack, alert))?;
         }
-        Ok(())
+        let onset = self.events.iter().rfind(|event| event.kind == EventKind::Onset).map_or(0.0, |event| event.at);
+        let broken_for = Duration::from_secs_f64(self.now() - onset);
+        self.look_on(self.terms.hold.saturating_sub(broken_for))
     }
 
     /// Looks on until the alert fires.
@@ -156,10 +174,11 @@ impl<'a> Session<'a> {
     fn look(&mut self) -> Result<()> {
         std::thread::sleep(LOOK_EVERY);
         let stage = self.stage()?;
-        let alerts: Vec<Alert> =
-            stage.prometheus().alerts()?.into_iter().filter(|alert| alert.name != ALWAYS).collect();
         let messages = stage.slack().messages();
-        self.note_alerts(alerts);
+        let alerts = stage.prometheus().alerts()?.into_iter().filter(|alert| alert.name != ALWAYS);
+        let (others, ours): (Vec<Alert>, _) = alerts.partition(|alert| alert.labels.contains_key(RULES_OF));
+        self.note_others(others);
+        self.note_alerts(ours);
         for message in messages.iter().skip(self.told) {
             (self.say)(&format!("            Slack: {}", message.title()));
             for alert in self.told_as_firing(&message.payload) {
@@ -178,6 +197,32 @@ impl<'a> Session<'a> {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    fn note_others(&mut self, alerts: Vec<Alert>) {
+        let now = self.now();
+        for alert in alerts {
+            let label = |name: &str| alert.labels.get(name).cloned().unwrap_or_default();
+            let (by, severity) = (label(RULES_OF), label("severity"));
+            let known = self.others.entry(format!("{:?}", alert.labels));
+            let other = known.or_insert_with(|| Other { by, alert: alert.name, severity, began: now, fired: None });
+            if alert.state == AlertState::Firing {
+                other.fired.get_or_insert(now);
+            }
+        }
+    }
+
+    /// What each of the others said, in the order of firing.
+    fn others_said(&mut self) -> Vec<OthersSaid> {
+        let fired = |other: Other| {
+            let (began, fired) = (round(other.began), round(other.fired?));
+            Some((other.by, OtherAlert { alert: other.alert, severity: other.severity, began, fired }))
+        };
+        let mut fired: Vec<_> = std::mem::take(&mut self.others).into_values().filter_map(fired).collect();
+        fired.sort_by(|(_, one), (_, other)| one.fired.total_cmp(&other.fired));
+        let said = |by: &str| fired.iter().filter(|(whose, _)| whose == by).map(|(_, alert)| alert.clone()).collect();
+        let others = self.terms.others.iter();
+        others.map(|others| OthersSaid { by: others.name().to_owned(), alerts: said(others.name()) }).collect()
     }
 
     fn note_alerts(&mut self, alerts: Vec<Alert>) {
@@ -209,6 +254,7 @@ impl<'a> Session<'a> {
     pub(super) fn finish(mut self) -> Result<Outcome> {
         let seconds = self.now();
         self.judge();
+        let others = self.others_said();
         let stage = self.stage()?;
         let onset = self.events.iter().find(|event| event.kind == EventKind::Onset).map_or(0.0, |event| event.at);
         let range = Range { prometheus: stage, began: self.began, end: seconds, step: (seconds / POINTS).max(1.0) };
@@ -226,6 +272,7 @@ impl<'a> Session<'a> {
             messages,
             scrapes,
             plots,
+            others,
         })
     }
 

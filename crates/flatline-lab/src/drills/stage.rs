@@ -1,15 +1,11 @@
-//! The chain that watches: Prometheus with the generated rules, Alertmanager with the generated configuration, Slack.
+//! What a scenario is watched by, and how fast time passes in it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flatline_rules::outputs::alertmanager::{ALERTING, CONFIGURATION, TEMPLATE};
-use flatline_rules::{Config, File, generate};
-use serde_json::{Value, json};
-
 use crate::scenarios::built;
-use crate::{Alertmanager, Error, Program, Prometheus, Result, Running, Scrape, SlackReceiver};
+use crate::{Chain, Others, Program, Prometheus, Result, Running, Scrape, SlackReceiver};
 
 /// How long the exporter may take to listen.
 const LISTENS_WITHIN: Duration = Duration::from_secs(30);
@@ -69,80 +65,51 @@ pub struct Watched {
     pub address: SocketAddr,
 }
 
-/// A running chain. Dropping it ends all of it.
+/// The chain over the machines of a scenario.
 #[derive(Debug)]
-pub struct Stage {
-    // The order matters: who sends ends before who receives.
-    prometheus: Prometheus,
-    _alertmanager: Alertmanager,
-    slack: SlackReceiver,
+pub(super) struct Stage {
+    chain: Chain,
     jobs: Vec<&'static str>,
-    _secret: tempfile::NamedTempFile,
 }
 
 impl Stage {
     /// Starts the chain over these targets, and waits until each has been scraped.
-    pub fn over(pace: Pace, targets: &[Watched]) -> Result<Self> {
-        let slack = SlackReceiver::start()?;
-        let secret = tempfile::NamedTempFile::new().map_err(Error::file("/tmp"))?;
-        std::fs::write(secret.path(), slack.url()).map_err(Error::file(secret.path()))?;
-        let files = generated(pace, secret.path())?;
-        let text = |path: &str| files.iter().find(|file| file.path == Path::new(path)).map_or("", |file| &file.content);
-        let alertmanager = Alertmanager::start_with(text(CONFIGURATION), &[("flatline.tmpl", text(TEMPLATE))])?;
-        let alerting: Value = serde_yaml::from_str(text(ALERTING)).map_err(Error::peer(ALERTING))?;
+    pub(super) fn over(pace: Pace, targets: &[Watched], others: &[Others]) -> Result<Self> {
         let mut jobs: Vec<_> = targets.iter().map(|target| target.job).collect();
         jobs.sort_unstable();
         jobs.dedup();
-        let mut builder = Prometheus::builder()
-            .rules(text("rules/flatline.rules.yml"))
-            .alert_relabeling(alerting["alerting"]["alert_relabel_configs"].clone())
-            .alertmanager(alertmanager.address());
-        for job in &jobs {
-            builder = builder.scrape(scrape(job, pace, targets));
-        }
-        let prometheus = builder.start()?;
-        prometheus.wait_until(&format!("count(up == 1) == {}", targets.len()), pace.interval() * 3 + LISTENS_WITHIN)?;
-        Ok(Self { prometheus, _alertmanager: alertmanager, slack, jobs, _secret: secret })
+        let settings =
+            |secret: &Path| format!("{}alertmanager: {{slack_api_url_file: {}}}\n", pace.rules(), secret.display());
+        let scrapes = jobs.iter().map(|job| scrape(job, pace, targets)).collect();
+        let chain = Chain::start(settings, scrapes, others)?;
+        let all_answer = format!("count(up == 1) == {}", targets.len());
+        chain.prometheus().wait_until(&all_answer, pace.interval() * 3 + LISTENS_WITHIN)?;
+        Ok(Self { chain, jobs })
     }
 
     /// What scrapes and judges.
-    #[must_use]
-    pub fn prometheus(&self) -> &Prometheus {
-        &self.prometheus
+    pub(super) fn prometheus(&self) -> &Prometheus {
+        self.chain.prometheus()
     }
 
     /// What people would read.
-    #[must_use]
-    pub fn slack(&self) -> &SlackReceiver {
-        &self.slack
+    pub(super) fn slack(&self) -> &SlackReceiver {
+        self.chain.slack()
     }
 
     /// The scrape jobs.
-    #[must_use]
-    pub fn jobs(&self) -> &[&'static str] {
+    pub(super) fn jobs(&self) -> &[&'static str] {
         &self.jobs
     }
 }
 
-fn generated(pace: Pace, webhook_file: &Path) -> Result<Vec<File>> {
-    let text = format!("{}alertmanager: {{slack_api_url_file: {}}}\n", pace.rules(), webhook_file.display());
-    let config = Config::parse("drill.yml", &text).map_err(Error::peer("flatline-rules"))?;
-    generate(&config).map_err(Error::peer("flatline-rules"))
-}
-
 fn scrape(job: &str, pace: Pace, targets: &[Watched]) -> Scrape {
     let of_job = targets.iter().filter(|target| target.job == job);
-    let configs: Vec<Value> = of_job
-        .clone()
-        .map(|target| json!({ "targets": [target.address.to_string()], "labels": { "instance": target.instance } }))
-        .collect();
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let first = of_job.map(|target| target.address).next().unwrap_or(any);
+    let targets: Vec<_> = of_job.map(|target| (target.address, target.instance)).collect();
     let seconds = pace.interval().as_secs();
     // Prometheus waits 10 s for a scrape unless told otherwise, and never longer than the interval.
     let timeout = seconds.min(10);
-    Scrape::new(job, first)
-        .setting("static_configs", configs)
+    Scrape::known_as(job, &targets)
         .setting("scrape_interval", format!("{seconds}s"))
         .setting("scrape_timeout", format!("{timeout}s"))
 }

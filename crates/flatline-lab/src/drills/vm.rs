@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::host::{node, with_node_exporter};
 use super::stage::{Watched, on_this_host};
 use super::{Drill, Pace, Plot, Session};
 use crate::scenarios::{Controller, DiskVm, VmDisk, vm_disk};
@@ -12,7 +13,7 @@ pub(super) const BOOT: Duration = Duration::from_secs(180);
 /// Longer than any alert here takes.
 pub(super) const SOON: Duration = Duration::from_secs(360);
 /// The hypervisor, as it is called in the report.
-pub(super) const HYPERVISOR: &str = "hv-a:10120";
+const HYPERVISOR: &str = "hv-a:10120";
 
 pub(super) const DISK_PLOTS: &[Plot] = &[
     Plot { title: "QMP answers", query: "flatline_vm_qmp_up" },
@@ -63,8 +64,7 @@ pub(super) static STALL_LSI: Drill = Drill {
     tolerates: &[],
     plots: FAST_PLOTS,
     play: |session| {
-        let vm = boot(session, &VmDisk { controller: Controller::Lsi, ..VmDisk::default() })?;
-        let _exporter = watch(session, &vm)?;
+        let (vm, _exporter) = watched(session, &VmDisk { controller: Controller::Lsi, ..VmDisk::default() })?;
         session.step("three minutes, in which it becomes known what the disk usually writes");
         session.look_on(Duration::from_secs(180))?;
         vm.freeze(0)?;
@@ -101,8 +101,7 @@ type Deed = (&'static str, fn(&DiskVm) -> Result<()>);
 
 /// A machine that writes to its disk is broken until Slack is told, and repaired until the alert is over.
 fn break_and_repair(session: &mut Session<'_>, alert: &str, broken: Deed, repaired: Deed) -> Result<()> {
-    let vm = boot(session, &VmDisk::default())?;
-    let _exporter = watch(session, &vm)?;
+    let (vm, _exporter) = watched(session, &VmDisk::default())?;
     session.settle()?;
     (broken.1)(&vm)?;
     session.onset(broken.0);
@@ -112,17 +111,14 @@ fn break_and_repair(session: &mut Session<'_>, alert: &str, broken: Deed, repair
     session.until_over(alert, SOON)
 }
 
-pub(super) fn boot(session: &mut Session<'_>, vm: &VmDisk) -> Result<DiskVm> {
-    let vm = vm_disk(Guest::builder().memory_mib(192).boot_deadline(BOOT), vm)?;
+/// The machine, and an exporter on this host that asks it over QMP. In the machine runs node_exporter.
+pub(super) fn watched(session: &mut Session<'_>, vm: &VmDisk) -> Result<(DiskVm, Running)> {
+    let guest = Guest::builder().memory_mib(256).boot_deadline(BOOT);
+    let vm = vm_disk(with_node_exporter(guest)?, vm)?;
     session.machine(vm.guest());
-    session.step(&format!("{} is up after {:.0} s", "devvm", vm.guest().boot_time().as_secs_f64()));
-    Ok(vm)
-}
-
-/// An exporter on this host asks the machine over QMP.
-pub(super) fn watch(session: &mut Session<'_>, vm: &DiskVm) -> Result<Running> {
     let socket = format!("--collector.vm.sockets={}", vm.socket().display());
     let (exporter, address) = on_this_host(&["--collector.vm".to_owned(), socket])?;
-    session.watch(&[Watched { job: "flatline", instance: HYPERVISOR, address }])?;
-    Ok(exporter)
+    let ours = Watched { job: "flatline", instance: HYPERVISOR, address };
+    session.watch(&[ours, node(vm.guest())?])?;
+    Ok((vm, exporter))
 }

@@ -17,7 +17,7 @@ pub fn workload() -> Result<PathBuf> {
     built("flatline-lab", "guest-workload")
 }
 
-/// A program of this workspace, built by cargo if it isn't yet.
+/// A program of this workspace, built by cargo if it isn't yet: as this one was, for debugging or for release.
 pub(crate) fn built(package: &str, program: &str) -> Result<PathBuf> {
     let cargo = match std::env::var_os("CARGO") {
         Some(path) => Program::at(path),
@@ -25,6 +25,7 @@ pub(crate) fn built(package: &str, program: &str) -> Result<PathBuf> {
     };
     let messages = cargo
         .args(["build", "--quiet", "--locked", "--package", package, "--bin", program])
+        .args((!cfg!(debug_assertions)).then_some("--release"))
         .args(["--message-format", "json", "--manifest-path"])
         .args([concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")])
         .run()?;

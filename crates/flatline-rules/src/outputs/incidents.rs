@@ -13,7 +13,7 @@ pub fn to_markdown(incidents: &[Incident]) -> String {
         "<!-- {ORIGIN} -->\n\n# The incidents, and when Flatline would have told\n\n\
          The real incidents that Flatline exists for, replayed from the timelines of their reports: promtool evaluates all\n\
          rules, with default settings, on the series an exporter would have served, and the tests of flatline-rules fail when\n\
-         an alert comes a scrape earlier or later than here, or one that is not here. [detection/](detection/detection.md) has the\n\
+         an alert comes a scrape earlier or later than here, or one that is not here. [detection.md](detection.md) has the\n\
          same kinds of failure, provoked on real machines.\n\n\
          Reports seldom say when somebody first noticed; what is given is when somebody had acted.\n\n\
          | incident | began | somebody had acted after | Flatline tells after | first alert |\n|---|---|---|---|---|\n"
