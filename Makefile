@@ -78,10 +78,11 @@ bench:
 	$(CARGO) bench --workspace
 	bench/run
 
-## Rewrites the golden expositions and Slack messages from what is said today; read the diff.
+## Rewrites the golden expositions, Slack messages and docs/settings.md from what is said today; read the diff.
 golden:
 	FLATLINE_UPDATE_GOLDEN=1 $(CARGO) test --package flatline-exporter --test golden
 	FLATLINE_UPDATE_GOLDEN=1 $(CARGO) test --package flatline-lab --test notifications
+	FLATLINE_UPDATE_GOLDEN=1 $(CARGO) test --package flatline-package settings
 
 clean:
 	$(CARGO) clean

@@ -1,9 +1,11 @@
 //! What the Debian package holds beside the binary, generated so that it can't say anything else than the program:
 //! manual pages and shell completions from the command line's declaration ([`manual`]), licence notices and a bill of
 //! materials from Cargo's own resolution of the dependencies ([`materials`]). `scripts/package.sh` puts it together.
+//! The reference of settings in `docs/` comes from the same declaration ([`settings`]).
 
 pub mod manual;
 pub mod materials;
+pub mod settings;
 
 use std::io;
 
