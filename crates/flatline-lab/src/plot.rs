@@ -75,8 +75,10 @@ fn signal(area: &Area<'_>, plotted: &Plotted, outcome: &Outcome) -> Result<(), D
         .build_cartesian_2d(shown(outcome), 0.0..top)?;
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh().x_labels(0).y_labels(3).light_line_style(WHITE).label_style(("sans-serif", FONT)).draw()?;
-    for (line, color) in lines.into_iter().zip(LINES.iter().cycle()) {
-        chart.draw_series(LineSeries::new(line, color.stroke_width(2)))?;
+    for (line, color) in lines.iter().zip(LINES.iter().cycle()) {
+        for piece in pieces(line) {
+            chart.draw_series(LineSeries::new(piece.iter().copied(), color.stroke_width(2)))?;
+        }
     }
     for ((series, color), row) in plotted.series.iter().zip(LINES.iter()).zip(0..) {
         let style = ("sans-serif", FONT).into_text_style(area).color(color);
@@ -84,6 +86,13 @@ fn signal(area: &Area<'_>, plotted: &Plotted, outcome: &Outcome) -> Result<(), D
     }
     chart.draw_series(DashedLineSeries::new([(0.0, 0.0), (0.0, top)], 4, 3, GREY.stroke_width(1)))?;
     Ok(())
+}
+
+/// The line without the times at which there was no value: no value is none, and not what lies between two others.
+fn pieces(line: &[(f64, f64)]) -> Vec<&[(f64, f64)]> {
+    let steps = line.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    let step = steps.fold(f64::INFINITY, f64::min);
+    line.chunk_by(|one, next| next.0 - one.0 < step * 1.5).collect()
 }
 
 /// An alert's states over time: from, to, colour. What was pending and never fired is not shown.
@@ -162,7 +171,7 @@ fn alerts(area: &Area<'_>, lanes: &[Lane<'_>], outcome: &Outcome) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
-    use super::{AMBER, BRICK, lane, plot};
+    use super::{AMBER, BRICK, lane, pieces, plot};
     use crate::drills::{Event, EventKind, Outcome, Plotted, Series};
 
     fn outcome() -> Outcome {
@@ -198,6 +207,14 @@ mod tests {
         assert_eq!(lane.bands, [(10.0, 20.0, AMBER), (20.0, 40.0, BRICK), (50.0, 90.0, BRICK)]);
         assert_eq!(lane.told, [25.0]);
         assert!(super::lane(&outcome, "B").bands.is_empty(), "it never fired");
+    }
+
+    #[test]
+    fn where_there_was_no_value_is_no_line() {
+        let line = [(1.0, 1.0), (2.0, 1.0), (3.002, 1.0), (9.0, 1.0), (10.0, 0.0)];
+        assert_eq!(pieces(&line), [&line[..3], &line[3..]]);
+        assert_eq!(pieces(&line[..1]), [&line[..1]]);
+        assert!(pieces(&[]).is_empty());
     }
 
     #[test]

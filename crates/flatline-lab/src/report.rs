@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
 use crate::drills::{ALL, Drill, EventKind, OthersSaid, Outcome, Scrapes};
 use crate::plot::{DrawError, plot};
 
@@ -91,8 +93,9 @@ const WHO_ELSE: &str = "The same machines, judged by the same Prometheus with th
 the same guest:\nnode-mixin-alerts is [node_exporter's own mixin](https://github.com/prometheus/node_exporter/tree/master/docs/node-mixin)\n\
 with its defaults, awesome-node-exporter that part of\n\
 [awesome-prometheus-alerts](https://github.com/samber/awesome-prometheus-alerts). Incidents that last were left broken for\n\
-twenty minutes, as some of these rules wait for a quarter of an hour. What was true before the break is left out; what is\n\
-marked ° is also said of a healthy machine below, so it tells nothing of the incident.\n";
+more than a quarter of an hour, as some of these rules wait that long. What was true before the break is left out; what is\n\
+marked ° is also said of a healthy machine, so it tells nothing of the incident. A machine that is gone is not the subject of\n\
+these files: whoever uses them has another rule on `up`.\n";
 
 /// What we told of a scenario, and when it fired.
 fn ours(drill: &Drill, outcome: &Outcome) -> String {
@@ -161,36 +164,34 @@ fn verdict(outcome: &Outcome) -> String {
 /// # Errors
 /// When a plot can't be drawn.
 pub fn html(outcomes: &[Outcome]) -> Result<String, DrawError> {
-    let mut page = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n<title>Flatline: how soon it tells</title>\n\
-         <style>body{font:15px/1.45 system-ui,sans-serif;max-width:940px;margin:2em auto;padding:0 1em;color:#222}\n\
-         h2{margin-top:2.2em}pre{background:#f6f6f6;padding:.8em;white-space:pre-wrap}.bad{color:#c9302c}\n\
-         svg{max-width:100%;height:auto}</style>\n<h1>How soon Flatline tells</h1>\n\
-         <p>Red is firing, amber is pending, the dashed line is the moment of the break, a dot is a message in Slack.</p>\n"
-        .to_owned();
-    for (drill, outcome) in run(outcomes) {
-        let class = if outcome.passed() { "" } else { " class=\"bad\"" };
-        let _ = writeln!(
-            page,
-            "<h2 id=\"{0}\">{0}</h2>\n<p>{1}<br><span{class}>{2}</span></p>",
-            drill.name,
-            escaped(drill.breaks),
-            escaped(&verdict(outcome).replace("**", ""))
-        );
-        page += &plot(outcome)?;
-        for message in &outcome.messages {
-            let _ = writeln!(
-                page,
-                "<pre>{:.0} s, {}: {}\n{}</pre>",
-                message.at,
-                escaped(&message.channel),
-                escaped(&message.title),
-                escaped(message.text.trim())
-            );
+    let sections = run(outcomes).map(|(drill, outcome)| section(drill, outcome)).collect::<Result<Vec<_>, _>>()?;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { meta charset="utf-8"; title { "Flatline: how soon it tells" } style { (PreEscaped(STYLE)) } }
+            body {
+                h1 { "How soon Flatline tells" }
+                p { "Red is firing, amber is pending, the dashed line is the moment of the break, a dot is a message in Slack." }
+                @for section in &sections { (section) }
+            }
         }
-    }
-    Ok(page + "</html>\n")
+    };
+    Ok(page.into_string() + "\n")
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+fn section(drill: &Drill, outcome: &Outcome) -> Result<Markup, DrawError> {
+    let drawn = plot(outcome)?;
+    Ok(html! {
+        h2 id=(drill.name) { (drill.name) }
+        p { (drill.breaks) br; span.bad[!outcome.passed()] { (verdict(outcome).replace("**", "")) } }
+        (PreEscaped(drawn))
+        @for message in &outcome.messages {
+            pre { (format!("{:.0} s, {}: {}\n{}", message.at, message.channel, message.title, message.text.trim())) }
+        }
+        "\n"
+    })
 }
+
+const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:940px;margin:2em auto;padding:0 1em;color:#222}\
+     h2{margin-top:2.2em}pre{background:#f6f6f6;padding:.8em;white-space:pre-wrap}.bad{color:#c9302c}\
+     svg{max-width:100%;height:auto}";
