@@ -5,14 +5,14 @@ PORT ?= 10120
 RULES_CONFIG := rules/flatline-rules.yml
 SKIPPED := $(or $(TMPDIR),/tmp)/flatline-skipped-$(shell id -u)
 
-.PHONY: run test deps lint unit audit fuzz docs generated generate package package-test demo detection preview bench golden clean
+.PHONY: run test deps lint unit audit fuzz hardening docs generated generate package package-test demo detection preview bench golden clean
 
 ## Build and start the exporter without any configuration; arguments by ARGS="--log.level=debug".
 run:
 	$(CARGO) run --release --locked --package flatline-exporter -- $(ARGS)
 
 ## Everything: what the tests need, format, lints, tests, documentation, generated files.
-test: deps lint unit audit fuzz docs generated
+test: deps lint unit audit fuzz hardening docs generated
 	@if [ -s $(SKIPPED) ]; then cat $(SKIPPED); fi
 	@echo "make test: all parts passed, $$(cat $(SKIPPED) 2>/dev/null | wc -l) checks were skipped"
 
@@ -59,6 +59,13 @@ package-test:
 	$(CARGO) build --quiet --locked --package flatline-exporter
 	FLATLINE_PACKAGE_BINARY=$${CARGO_TARGET_DIR:-target}/debug/flatline-exporter FLATLINE_PACKAGE_COMPRESSION=gzip \
 	FLATLINE_LAB_SKIPPED=$(SKIPPED) scripts/test-package.sh
+
+## The unit keeps nothing it does not need: systemd's own score, in tenths, is this or better.
+hardening:
+	@if command -v systemd-analyze >/dev/null; then \
+	    said=$$(systemd-analyze security --offline=true --threshold=20 deploy/systemd/flatline-exporter.service) || { echo "$$said"; exit 1; }; \
+	    echo "$$said" | tail -n 1; \
+	else echo "SKIPPED: hardening of the unit: no systemd-analyze (Debian: systemd)" | tee -a $(SKIPPED); fi
 
 ## Kills the disk of a real virtual machine and shows how soon Slack is told: two minutes, and a build.
 demo:

@@ -7,6 +7,7 @@ packages=(
     prometheus prometheus-alertmanager prometheus-node-exporter # the real far end, and what we are measured beside
     qemu-system-x86 busybox-static e2fsprogs xz-utils           # guests; their kernel is fetched at first use
     qemu-utils patchelf                                          # disks that can die; a newer QEMU, fetched likewise
+    systemd                                                      # its score of the unit
     nfs-ganesha nfs-ganesha-mem                                  # a server of network mounts that can be stopped
     curl python3 util-linux iproute2 dbus-daemon                 # clients and limits of the fault tests; networks and buses
 )

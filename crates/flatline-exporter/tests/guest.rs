@@ -4,7 +4,7 @@ mod common;
 
 use common::rules;
 use flatline_lab::scenarios::{MemcgLivelock, memcg_livelock};
-use flatline_lab::{AlertState, Guest, GuestBuilder, Prometheus, Scrape};
+use flatline_lab::{AlertState, Guest, GuestBuilder, Program, Prometheus, Scrape};
 use std::time::Duration;
 
 const BOOT: Duration = Duration::from_secs(60);
@@ -81,4 +81,38 @@ fn an_oom_kill_in_a_leaf_removed_at_once_is_counted_on_its_parent() {
     prometheus
         .wait_until("flatline_kernel_faults_total{kind=\"oom_kill\"} == 1", SOON)
         .expect("the host counts it too");
+}
+
+/// As the unit does it (`StandardInput=file:/dev/kmsg`): who may not open the kernel's log is given it open.
+#[test]
+fn the_kernels_log_is_read_by_nobody_if_it_is_handed_over() {
+    let exporter = "flatline-exporter --state.directory= --collector.disable-defaults --collector.kernel_log";
+    let nobody = format!("/usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups {exporter}");
+    let guest = Guest::builder()
+        .binary(env!("CARGO_BIN_EXE_flatline-exporter"))
+        .binary(Program::find("setpriv", "util-linux").expect("setpriv").path())
+        .forward(10120)
+        .forward(10121)
+        .script("echo 1 >/proc/sys/kernel/dmesg_restrict")
+        .script(&format!("{nobody} </dev/kmsg &"))
+        .script(&format!("{nobody} --web.listen-address=:10121 </dev/null &"))
+        .boot()
+        .expect("guest");
+    let address = |port| guest.address(port).expect("forwarded");
+    let prometheus = Prometheus::builder()
+        .scrape(Scrape::new("handed", address(10120)))
+        .scrape(Scrape::new("alone", address(10121)))
+        .start()
+        .expect("Prometheus starts");
+    let wait = |expression: &str| {
+        let console = || guest.console();
+        prometheus.wait_until(expression, SOON).unwrap_or_else(|error| panic!("{error}\n{}", console()));
+    };
+    wait("flatline_collector_success{job=\"handed\",collector=\"kernel_log\"} == 1");
+    wait("flatline_collector_state{job=\"alone\",collector=\"kernel_log\",state=\"failed\"} == 1");
+    let hog = "mkdir /sys/fs/cgroup/hog; echo 8M >/sys/fs/cgroup/hog/memory.max
+        (echo 0 >/sys/fs/cgroup/hog/cgroup.procs; exec tail /dev/zero) || true";
+    guest.sh(hog).expect("killed");
+    wait("flatline_kernel_events_total{job=\"handed\",kind=\"oom_kill_memcg\"} >= 1");
+    assert!(prometheus.query("flatline_kernel_events_total{job=\"alone\"}").expect("query").is_empty());
 }

@@ -7,8 +7,8 @@
 use crate::read::open_at;
 use crate::{Probe, Roots, SourceError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, OFlags};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat, major, minor};
 use rustix::io::{Errno, read, retry_on_intr};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// The kernel's own buffer for one record and its dictionary is 8 KiB (`PRINTK_MESSAGE_MAX` is 2 KiB since 6.6).
 pub const LONGEST_RECORD: usize = 16 * 1024;
+
+/// `/dev/kmsg` by its numbers (`Documentation/admin-guide/devices.txt`), whatever it is called.
+const KMSG: (u32, u32) = (1, 11);
 
 /// An open `/dev/kmsg`.
 #[derive(Debug)]
@@ -38,10 +41,14 @@ pub enum Next<'b> {
 }
 
 impl Ring {
-    /// Opens `<rootfs>/dev/kmsg` at the oldest record.
+    /// The standard input where that is this kernel's log (systemd's `StandardInput=file:/dev/kmsg` opens it, so that
+    /// nobody else needs `CAP_SYSLOG`), else `<rootfs>/dev/kmsg`; at the oldest record.
     #[must_use]
     pub fn probe(roots: &Roots) -> Probe<Self> {
         let path = roots.rootfs.join("dev/kmsg");
+        if let Some(file) = handed_over(roots) {
+            return Probe::Present(Self { file, path: path.into() });
+        }
         match open_at(CWD, path.as_path(), OFlags::NONBLOCK) {
             Ok(file) => Probe::Present(Self { file, path: path.into() }),
             Err(Errno::NOENT) => Probe::Absent(format!("no {}", path.display())),
@@ -74,6 +81,19 @@ impl Ring {
             Err(errno) => Err(SourceError::os(&self.path, errno)),
         }
     }
+}
+
+/// The standard input, if it is the log of this host and may be read without waiting.
+fn handed_over(roots: &Roots) -> Option<OwnedFd> {
+    let input = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
+    let is_log = fstat(&input).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+            && (major(stat.st_rdev), minor(stat.st_rdev)) == KMSG
+    });
+    (is_log && roots.rootfs == Path::new("/")).then_some(())?;
+    let flags = fcntl_getfl(&input).ok()?;
+    fcntl_setfl(&input, flags | OFlags::NONBLOCK).ok()?;
+    Some(input)
 }
 
 #[cfg(test)]
