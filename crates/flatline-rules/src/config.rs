@@ -56,6 +56,7 @@ pub struct Config {
     pub devvm: Devvm,
     pub exporter: Exporter,
     pub collector: Collector,
+    pub pressure: Pressure,
     pub memcg: Memcg,
     pub vm: Vm,
     pub watchdog: Watchdog,
@@ -118,6 +119,17 @@ pub struct Exporter {
 pub struct Collector {
     pub stuck_over: Span,
     pub stuck_for: Span,
+}
+
+/// Pressure of the whole host.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Pressure {
+    pub thrash_window: Span,
+    pub thrash_for: Span,
+    pub thrash_stalled_share: f64,
+    pub thrash_bytes_per_second: f64,
 }
 
 /// Memory cgroups.
@@ -287,6 +299,7 @@ impl Default for Config {
             devvm: Devvm::default(),
             exporter: Exporter::default(),
             collector: Collector::default(),
+            pressure: Pressure::default(),
             memcg: Memcg::default(),
             vm: Vm::default(),
             watchdog: Watchdog::default(),
@@ -334,6 +347,17 @@ impl Default for Exporter {
 impl Default for Collector {
     fn default() -> Self {
         Self { stuck_over: Span::seconds(30), stuck_for: Span::minutes(3) }
+    }
+}
+
+impl Default for Pressure {
+    fn default() -> Self {
+        Self {
+            thrash_window: Span::minutes(2),
+            thrash_for: Span::minutes(1),
+            thrash_stalled_share: 0.5,
+            thrash_bytes_per_second: 262_144.0,
+        }
     }
 }
 
@@ -587,6 +611,9 @@ impl Config {
             .or_else(|| positive("memcg.livelock_high_per_second", memcg.livelock_high_per_second))
             .or_else(|| share("memcg.livelock_waiting_share", memcg.livelock_waiting_share))
             .or_else(|| positive("memcg.livelock_pages_per_high", memcg.livelock_pages_per_high))
+            .or_else(|| window("pressure.thrash_window", self.pressure.thrash_window))
+            .or_else(|| share("pressure.thrash_stalled_share", self.pressure.thrash_stalled_share))
+            .or_else(|| positive("pressure.thrash_bytes_per_second", self.pressure.thrash_bytes_per_second))
             .or_else(|| window("vm.stalled_window", vm.stalled_window))
             .or_else(|| window("vm.write_zero_window", vm.write_zero_window))
             .or_else(|| {

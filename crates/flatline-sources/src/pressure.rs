@@ -1,9 +1,10 @@
 //! Pressure of the whole host, `<procfs>/pressure/{cpu,io,irq,memory}`
-//! (kernel documentation: `Documentation/accounting/psi.rst`).
+//! (kernel documentation: `Documentation/accounting/psi.rst`), and its swapping, `pswpin` and `pswpout` of
+//! `<procfs>/vmstat`, which count pages (`mm/page_io.c`).
 
 use crate::psi::{self, Psi};
-use crate::read::{Content, HeldFile, SMALL_FILE, parsed};
-use crate::{Probe, Roots, SourceError};
+use crate::read::{Content, HeldFile, SMALL_FILE, STATISTICS_FILE, parsed};
+use crate::{Probe, Roots, SourceError, flat_keyed};
 use rustix::io::Errno;
 
 /// A resource tasks wait for.
@@ -35,10 +36,20 @@ impl Resource {
     }
 }
 
+/// What came back from swap and went to it since boot, in pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swapped {
+    /// Read back (`pswpin`).
+    pub in_pages: u64,
+    /// Written (`pswpout`).
+    pub out_pages: u64,
+}
+
 /// The totals since boot of every resource the kernel has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
     resources: [Option<Psi>; 4],
+    swapped: Option<Swapped>,
 }
 
 impl Reading {
@@ -52,12 +63,19 @@ impl Reading {
     pub fn get(&self, resource: Resource) -> Option<Psi> {
         self.resources().find(|(found, _)| *found == resource).and_then(|(_, psi)| psi)
     }
+
+    /// `None` where this kernel does not swap, or it could not be read.
+    #[must_use]
+    pub const fn swapped(&self) -> Option<Swapped> {
+        self.swapped
+    }
 }
 
-/// Reads the pressure files through held descriptors.
+/// Reads the files through held descriptors.
 #[derive(Debug)]
 pub struct Reader {
     files: [HeldFile; 4],
+    vmstat: HeldFile,
     buffer: Vec<u8>,
 }
 
@@ -67,7 +85,8 @@ impl Reader {
     pub fn probe(roots: &Roots) -> Probe<Self> {
         let dir = roots.procfs.join("pressure");
         let files = Resource::ALL.map(|resource| HeldFile::new(dir.join(resource.label()), SMALL_FILE));
-        let mut reader = Self { files, buffer: Vec::with_capacity(SMALL_FILE) };
+        let vmstat = HeldFile::new(roots.procfs.join("vmstat"), STATISTICS_FILE);
+        let mut reader = Self { files, vmstat, buffer: Vec::with_capacity(STATISTICS_FILE) };
         match reader.probe_read() {
             Ok(true) => Probe::Present(reader),
             Ok(false) => Probe::Absent(format!(
@@ -88,10 +107,10 @@ impl Reader {
         }
     }
 
-    /// Reads every resource. A file that can't be read goes to `faults` and its resource is `None`.
+    /// Reads everything. A file that can't be read goes to `faults` and what it tells is `None`.
     ///
     /// # Errors
-    /// When nothing at all could be read although there is something.
+    /// When no pressure at all could be read although there is something.
     pub fn read(&mut self, into: &mut Reading, faults: &mut dyn FnMut(&SourceError)) -> Result<(), SourceError> {
         *into = Reading::default();
         let mut failed = None;
@@ -104,11 +123,37 @@ impl Reader {
                 }
             }
         }
+        into.swapped = read_swapped(&mut self.vmstat, &mut self.buffer).unwrap_or_else(|error| {
+            faults(&error);
+            None
+        });
         match failed {
             Some(error) if into.resources.iter().all(Option::is_none) => Err(error),
             _ => Ok(()),
         }
     }
+}
+
+fn read_swapped(vmstat: &mut HeldFile, buffer: &mut Vec<u8>) -> Result<Option<Swapped>, SourceError> {
+    match vmstat.read(buffer)? {
+        Content::Read => parsed(parse_swapped(buffer), vmstat.path(), buffer, "lines of a name and a number"),
+        Content::Absent => Ok(None),
+    }
+}
+
+/// What vmstat says of swapping: none where the kernel is built without it, nothing where this is no vmstat.
+fn parse_swapped(content: &[u8]) -> Option<Option<Swapped>> {
+    let (mut in_pages, mut out_pages) = (None, None);
+    let mut lines = flat_keyed::entries(content);
+    for (key, count) in &mut lines {
+        match key {
+            b"pswpin" => in_pages = Some(count),
+            b"pswpout" => out_pages = Some(count),
+            _ => {}
+        }
+    }
+    let swapped = in_pages.zip(out_pages).map(|(in_pages, out_pages)| Swapped { in_pages, out_pages });
+    (!lines.malformed() && !content.is_empty()).then_some(swapped)
 }
 
 fn read_one(file: &mut HeldFile, buffer: &mut Vec<u8>) -> Result<Option<Psi>, SourceError> {
@@ -147,6 +192,28 @@ mod tests {
         assert_eq!(reading.get(Resource::Io), Some(Psi { waiting_us: None, stalled_us: Some(3) }));
         assert_eq!(reading.get(Resource::Memory), Some(Psi { waiting_us: Some(5), stalled_us: Some(3) }));
         assert_eq!(reading.get(Resource::Irq), None);
+    }
+
+    #[test]
+    fn swapping_is_what_vmstat_says() {
+        let said = |content: &[u8]| parse_swapped(content);
+        let swapped = Swapped { in_pages: 7, out_pages: 9 };
+        assert_eq!(said(b"nr_free_pages 5\npswpin 7\npswpout 9\noom_kill 0\n"), Some(Some(swapped)));
+        assert_eq!(said(b"nr_free_pages 5\noom_kill 0\n"), Some(None), "a kernel without swap");
+        assert_eq!((said(b""), said(b"pswpin x\n")), (None, None));
+    }
+
+    #[test]
+    fn without_vmstat_there_is_pressure_all_the_same() {
+        let (dir, roots) = tree(&[("memory", SOME)]);
+        let mut reader = Reader::probe(&roots).present().unwrap();
+        let mut reading = Reading::default();
+        reader.read(&mut reading, &mut |fault| panic!("{fault}")).unwrap();
+        assert_eq!(reading.swapped(), None);
+        fs::write(dir.path().join("proc/vmstat"), "pswpin 1\npswpout 2\n").unwrap();
+        reader.read(&mut reading, &mut |fault| panic!("{fault}")).unwrap();
+        assert_eq!(reading.swapped(), Some(Swapped { in_pages: 1, out_pages: 2 }));
+        assert!(reading.get(Resource::Memory).is_some());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Pressure of the host: how long tasks wait for CPU, I/O, interrupts and memory.
+//! Pressure of the host: how long tasks wait for CPU, I/O, interrupts and memory, and how much is swapped.
 
 use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init, Recycler};
 use crate::exposition::{Emitter, Reading};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub(super) static COLLECTOR: Descriptor = Descriptor {
     name: "pressure",
-    help: "How long tasks of the host wait for CPU, I/O, interrupts and memory (PSI).",
+    help: "How long tasks of the host wait for CPU, I/O, interrupts and memory (PSI), and how much it swaps.",
     activation: Activation::Auto,
     families: catalog::FAMILIES,
     flags: Vec::new,
@@ -40,6 +40,13 @@ impl Reading for source::Reading {
         })?;
         out.family(&catalog::STALLED_SECONDS, |samples| {
             present().try_for_each(|(resource, psi)| samples.push_some(&[resource], psi.stalled_seconds()))
+        })?;
+        out.family(&catalog::SWAP_BYTES, |samples| {
+            let bytes = |pages: u64| pages.saturating_mul(rustix::param::page_size() as u64);
+            self.swapped().map_or(Ok(()), |swapped| {
+                samples.push(&["in"], bytes(swapped.in_pages))?;
+                samples.push(&["out"], bytes(swapped.out_pages))
+            })
         })
     }
 }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::stage::{Watched, exporter};
 use super::vm::{BOOT, SOON};
 use super::{Drill, Pace, Plot, Session};
+use crate::scenarios::workload;
 use crate::{Guest, GuestBuilder, Program, Result};
 
 /// Where the exporters answer in a guest.
@@ -120,6 +123,41 @@ pub(super) static GLOBAL_OOM: Drill = Drill {
         session.onset("a process without end");
         guest.run("tail /dev/zero", BOOT)?;
         session.until_told(SOON)
+    },
+};
+
+pub(super) static SWAP_THRASH: Drill = Drill {
+    name: "swap-thrash",
+    breaks: "a process goes round and round in more memory than there is, with swap on a disk of 100 requests a second",
+    pace: Pace::Production,
+    expects: &["SwapThrash"],
+    // The exporter's pages are locked; those of everybody else come and go.
+    tolerates: &["DevvmFlapping"],
+    plots: &[
+        Plot { title: "up", query: "up" },
+        Plot {
+            title: "share of time everybody waits (io, memory)",
+            query: "rate(flatline_pressure_stalled_seconds_total{resource=~\"io|memory\"}[1m])",
+        },
+        Plot { title: "MiB per second to and from swap", query: "rate(flatline_swap_bytes_total[1m]) / 2^20" },
+        Plot { title: "OOM kills", query: "flatline_kernel_faults_total{kind=\"oom_kill\"}" },
+    ],
+    play: |session| {
+        let machine = Guest::builder().memory_mib(512).swap_mib(1024).binary(workload()?);
+        let guest = watched(session, &with_exporters(machine, "--state.directory=")?)?;
+        // The disk is a file in this host's memory. As many requests a second as a disk that turns takes.
+        let limits = json!({
+            "id": "/machine/peripheral/virtio0/virtio-backend",
+            "bps": 0, "bps_rd": 0, "bps_wr": 0, "iops": 100, "iops_rd": 0, "iops_wr": 0,
+        });
+        guest.qmp()?.execute("block_set_io_throttle", &limits)?;
+        session.settle()?;
+        guest.sh("guest-workload thrash --mib 700 >/dev/console 2>&1 & echo $! >/run/thrash.pid")?;
+        session.onset("700 MiB in a machine with 512");
+        session.until_told(SOON)?;
+        guest.run("kill -9 $(cat /run/thrash.pid)", BOOT)?;
+        session.relief("it is killed");
+        session.until_over("SwapThrash", SOON)
     },
 };
 

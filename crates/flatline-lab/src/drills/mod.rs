@@ -100,6 +100,7 @@ pub const ALL: &[&Drill] = &[
     &host::SOFT_LOCKUP,
     &host::GLOBAL_OOM,
     &host::MEMCG_OOM,
+    &host::SWAP_THRASH,
     &gpu::HANGS,
     &mounts::NFS_HANGS,
     &healthy::IDLE_GUEST,

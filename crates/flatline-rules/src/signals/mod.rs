@@ -45,7 +45,7 @@ fn declared(config: &Config) -> Vec<Signal> {
         devvm::signal(config),
         exporter::signal(config),
         collectors::signal(config),
-        pressure::signal(),
+        pressure::signal(config),
         memcg::signal(config),
         vm::signal(config),
         vm::writes(config),

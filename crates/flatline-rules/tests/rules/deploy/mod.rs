@@ -77,10 +77,12 @@ fn resolved(from: &Path, path: &str) -> PathBuf {
 }
 
 /// The capabilities that the systemd unit gives, without their prefix.
+/// Those of the unit, and the one for the kernel's log, which nobody hands over to a container.
 fn capabilities() -> Vec<String> {
     let unit = text_of(&deploy("systemd/flatline-exporter.service"));
     let line = unit.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).unwrap();
-    line.split_whitespace().map(|name| name.strip_prefix("CAP_").unwrap().to_owned()).collect()
+    let of_unit = line.split_whitespace().map(|name| name.strip_prefix("CAP_").unwrap());
+    of_unit.chain(["SYSLOG"]).map(str::to_owned).collect()
 }
 
 /// The version in the workspace's manifest.
