@@ -76,8 +76,8 @@ fn resolved(from: &Path, path: &str) -> PathBuf {
     whole
 }
 
-/// The capabilities that the systemd unit gives, without their prefix.
-/// Those of the unit, and the one for the kernel's log, which nobody hands over to a container.
+/// The capabilities that the systemd unit gives, without their prefix, and the one for the kernel's log, which nobody
+/// hands over to a container.
 fn capabilities() -> Vec<String> {
     let unit = text_of(&deploy("systemd/flatline-exporter.service"));
     let line = unit.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).unwrap();
