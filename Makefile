@@ -5,7 +5,7 @@ PORT ?= 10120
 RULES_CONFIG := rules/flatline-rules.yml
 SKIPPED := $(or $(TMPDIR),/tmp)/flatline-skipped-$(shell id -u)
 
-.PHONY: run test deps lint unit audit fuzz hardening docs generated generate package package-test demo detection preview bench golden clean
+.PHONY: run test deps lint unit audit fuzz hardening docs generated generate package package-test demo detection preview bench soak golden clean
 
 ## Build and start the exporter without any configuration; arguments by ARGS="--log.level=debug".
 run:
@@ -84,6 +84,12 @@ preview:
 bench:
 	$(CARGO) bench --workspace
 	bench/run
+
+## An hour in which everything the exporter watches comes, goes, hangs and floods; writes docs/soak.md.
+soak:
+	$(CARGO) build --release --locked --quiet --package flatline-exporter
+	$(CARGO) build --release --locked --quiet --package flatline-sources --package flatline-qmp --features flatline-qmp/synthetic --examples
+	bench/soak $(ARGS)
 
 ## Rewrites the golden expositions, Slack messages and docs/settings.md from what is said today; read the diff.
 golden:

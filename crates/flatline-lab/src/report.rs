@@ -47,11 +47,16 @@ fn incidents(outcomes: &[Outcome]) -> String {
     page + "\nAn alert without `for` is never pending: its window is in its expression.\n"
 }
 
+/// Nothing, where none was run.
 fn healthy(outcomes: &[Outcome]) -> String {
+    let healthy: Vec<_> = run(outcomes).filter(|(drill, _)| drill.is_healthy()).collect();
+    if healthy.is_empty() {
+        return String::new();
+    }
     let mut page = "\n## Healthy look-alikes\n\n\
          | scenario | what happens | looked at for | fired | verdict |\n|---|---|---|---|---|\n"
         .to_owned();
-    for (drill, outcome) in run(outcomes).filter(|(drill, _)| drill.is_healthy()) {
+    for (drill, outcome) in healthy {
         let fired: Vec<_> =
             outcome.fired().iter().map(|event| format!("{} ({})", event.what, event.severity)).collect();
         let fired = if fired.is_empty() { "nothing".to_owned() } else { fired.join(", ") };
