@@ -104,6 +104,7 @@ ln -s ../package-test.service "$guest/etc/systemd/system/multi-user.target.wants
 cat "$base" "$work/overlay.cpio" >"$work/initrd"
 
 step "boot"
+: >"$work/console"
 qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -machine pc -accel tcg,thread=multi -cpu max \
     -smp 2 -m 1536 -kernel "$kernel" -initrd "$work/initrd" -serial stdio \
     -append "console=ttyS0 psi=1 no_timer_check mitigations=off random.trust_cpu=on quiet systemd.show_status=0" \
