@@ -38,6 +38,7 @@ install -D -m 755 "$binary" "$root/usr/bin/flatline-exporter"
 strip --strip-all --remove-section=.comment "$root/usr/bin/flatline-exporter"
 install -D -m 644 -t "$root/lib/systemd/system" deploy/systemd/flatline-exporter.service
 install -D -m 755 -t "$root/lib/systemd/system-generators" deploy/systemd/flatline-exporter-generator
+install -D -m 644 deploy/systemd/flatline-exporter.sysusers "$root/usr/lib/sysusers.d/flatline-exporter.conf"
 install -D -m 644 deploy/debian/exporter.yml "$root/etc/flatline/exporter.yml"
 install -D -m 644 deploy/debian/default "$root/etc/default/flatline-exporter"
 # Not in lib/systemd: a socket would be started for everybody, and most have one exporter that opens its own.
@@ -65,7 +66,7 @@ Architecture: $architecture
 Maintainer: $maintainer
 Installed-Size: $(du -sk --apparent-size "$root" | cut -f1)
 Depends: $libraries, init-system-helpers (>= 1.54)
-Recommends: dbus, libnss-systemd, systemd
+Recommends: dbus, systemd
 Suggests: prometheus, smartmontools
 Section: net
 Priority: optional

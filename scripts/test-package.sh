@@ -29,7 +29,7 @@ cmp "$old" "$again" || fail "two builds differ"
 step "content"
 dpkg-deb --fsys-tarfile "$old" | tar -x -C "$(mkdir "$work/root" && echo "$work/root")"
 for path in usr/bin/flatline-exporter lib/systemd/system/flatline-exporter.service \
-    lib/systemd/system-generators/flatline-exporter-generator etc/flatline/exporter.yml \
+    lib/systemd/system-generators/flatline-exporter-generator usr/lib/sysusers.d/flatline-exporter.conf etc/flatline/exporter.yml \
     etc/default/flatline-exporter usr/share/man/man8/flatline-exporter{,-boots,-classify}.8.gz \
     usr/share/bash-completion/completions/flatline-exporter usr/share/zsh/vendor-completions/_flatline-exporter \
     usr/share/fish/vendor_completions.d/flatline-exporter.fish \
