@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the Debian package `flatline-exporter` into a directory and prints its path:
 #     scripts/package.sh OUTPUT [VERSION]
-# Nothing but the sources and the compiler decides its content: two builds of one revision are the same file.
+# Nothing but the sources and the compiler is to decide its content: dates are those of the commit, paths are left out. That two
+# packings of one binary are one file is tested; that two builds of it in different places are one binary is not.
 # FLATLINE_PACKAGE_BINARY names a binary that is built already (the tests pack the one they test),
 # FLATLINE_PACKAGE_MAINTAINER is who publishes it, FLATLINE_PACKAGE_COMPRESSION another than xz (they are in a hurry).
 set -euo pipefail
