@@ -5,7 +5,7 @@ PORT ?= 10120
 RULES_CONFIG := rules/flatline-rules.yml
 SKIPPED := $(or $(TMPDIR),/tmp)/flatline-skipped-$(shell id -u)
 
-.PHONY: run test deps lint unit audit fuzz hardening docs generated generate package package-test demo detection preview bench soak golden clean
+.PHONY: run test deps lint unit audit fuzz hardening docs generated generate package package-test demo detection preview bench scale soak load golden clean
 
 ## Build and start the exporter without any configuration; arguments by ARGS="--log.level=debug".
 run:
@@ -16,7 +16,7 @@ test: deps lint unit audit fuzz hardening docs generated
 	@if [ -s $(SKIPPED) ]; then cat $(SKIPPED); fi
 	@echo "make test: all parts passed, $$(cat $(SKIPPED) 2>/dev/null | wc -l) checks were skipped"
 
-## What the tests need from Debian (real Prometheus, Alertmanager, QEMU, Chromium).
+## What the tests need from Debian (real Prometheus, Alertmanager, QEMU).
 deps:
 	scripts/install-test-deps.sh
 
@@ -44,7 +44,7 @@ docs:
 generated:
 	$(CARGO) run --quiet --locked --package flatline-rules -- generate --config $(RULES_CONFIG) --output . --check
 
-## Writes rules/, dashboards/, docs/alerts.md, docs/metrics.md and the generated part of deploy/ anew.
+## Writes rules/, dashboards/, docs/{alerts,metrics,incidents}.md and the generated part of deploy/ anew.
 generate:
 	$(CARGO) run --quiet --package flatline-rules -- generate --config $(RULES_CONFIG) --output .
 
@@ -85,11 +85,18 @@ bench:
 	$(CARGO) bench --workspace
 	bench/run
 
+## What a scrape costs as what is watched grows; writes docs/scale.md.
+scale: load
+	bench/scale $(ARGS)
+
 ## An hour in which everything the exporter watches comes, goes, hangs and floods; writes docs/soak.md.
-soak:
+soak: load
+	bench/soak $(ARGS)
+
+# The exporter, and what plays cgroups and machines to it.
+load:
 	$(CARGO) build --release --locked --quiet --package flatline-exporter
 	$(CARGO) build --release --locked --quiet --package flatline-sources --package flatline-qmp --features flatline-qmp/synthetic --examples
-	bench/soak $(ARGS)
 
 ## Rewrites the golden expositions, Slack messages and docs/settings.md from what is said today; read the diff.
 golden:

@@ -10,6 +10,7 @@ packages=(
     systemd                                                      # its score of the unit
     nfs-ganesha nfs-ganesha-mem                                  # a server of network mounts that can be stopped
     curl python3 util-linux iproute2 dbus-daemon                 # clients and limits of the fault tests; networks and buses
+    g++                                                          # libFuzzer
 )
 
 installed() {

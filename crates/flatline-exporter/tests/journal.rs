@@ -205,7 +205,7 @@ fn a_real_journalctl_understands_what_it_is_asked() {
         .arg(host.path("root"))
         .output()
     else {
-        eprintln!("SKIPPED: no journalctl on this machine");
+        flatline_lab::skipped("how the real journalctl is called", "none on this machine");
         return;
     };
     let said = String::from_utf8_lossy(&answer.stderr);

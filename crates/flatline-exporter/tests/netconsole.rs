@@ -103,7 +103,7 @@ fn strangers_and_nonsense_are_counted_and_nothing_more() {
 #[test]
 fn fragments_come_in_any_order_and_over_ipv6() {
     if UdpSocket::bind("[::1]:0").is_err() {
-        eprintln!("SKIPPED: no IPv6 on this machine");
+        flatline_lab::skipped("fragments over IPv6", "none on this machine");
         return;
     }
     let host = Host::start("[::1]:0", &["--collector.netconsole.senders=six=::1"]);

@@ -223,7 +223,7 @@ fn a_socket_of_another_user_is_a_state_of_its_own() {
     let mut nobody = command("setpriv");
     nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
     if !rustix::process::geteuid().is_root() {
-        return eprintln!("SKIPPED: only root can become somebody else");
+        return flatline_lab::skipped("a monitor of another user", "only root can become somebody else");
     }
     let exporter = Exporter::start_as(
         nobody,

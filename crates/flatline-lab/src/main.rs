@@ -1,8 +1,12 @@
 //! `flatline-lab`: breaks real machines the way the incidents did, and tells what Flatline made of it.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -16,6 +20,10 @@ struct Cli {
     /// Where what came of each scenario is kept, as JSON. Reports are written beside it: DIR.md and DIR.html.
     #[arg(long, global = true, value_name = "DIR", default_value = "target/flatline-lab")]
     results: PathBuf,
+    /// How many scenarios are run at a time. A guest keeps a processor busy while it boots and when it burns it, and is
+    /// idle for the most part.
+    #[arg(long, global = true, value_name = "N", default_value = "1")]
+    jobs: NonZeroUsize,
     #[command(subcommand)]
     command: Command,
 }
@@ -36,7 +44,8 @@ enum Command {
         #[command(flatten)]
         beside: Beside,
     },
-    /// Run all of them, one after the other: some hours, as the healthy ones are looked at for 15 minutes each.
+    /// Run all of them: four hours one after the other, as the healthy ones are looked at for 15 minutes each; about an
+    /// hour with `--jobs 4`.
     All {
         #[command(flatten)]
         beside: Beside,
@@ -68,15 +77,15 @@ impl Beside {
 }
 
 fn main() -> ExitCode {
-    let Cli { results, command } = Cli::parse();
+    let Cli { results, jobs, command } = Cli::parse();
     let done = match command {
         Command::List => {
             list();
             Ok(true)
         }
         Command::Run { scenarios, fast, beside } => named(&scenarios)
-            .and_then(|drills| run_all(&drills, &beside.terms(fast.then_some(Pace::Seconds))?, &results)),
-        Command::All { beside } => beside.terms(None).and_then(|terms| run_all(ALL, &terms, &results)),
+            .and_then(|drills| run_all(&drills, &beside.terms(fast.then_some(Pace::Seconds))?, jobs, &results)),
+        Command::All { beside } => beside.terms(None).and_then(|terms| run_all(ALL, &terms, jobs, &results)),
         Command::Report => write_report(&results).map(|_| true),
     };
     match done {
@@ -101,48 +110,67 @@ fn named(names: &[String]) -> Result<Vec<&'static Drill>, String> {
     names.iter().map(find).collect()
 }
 
-/// Runs them one after the other, whatever becomes of one; whether all came as promised.
-fn run_all(drills: &[&'static Drill], terms: &Terms, results: &Path) -> Result<bool, String> {
+/// Runs them, so many at a time, whatever becomes of one; whether all came as promised.
+fn run_all(drills: &[&'static Drill], terms: &Terms, jobs: NonZeroUsize, results: &Path) -> Result<bool, String> {
     fs::create_dir_all(results).map_err(|error| format!("{}: {error}", results.display()))?;
-    let (mut passed, mut errors) = (true, Vec::new());
-    for drill in drills {
-        println!("\n{}: {}", drill.name, drill.breaks);
-        match drill.run(terms, &mut |line| println!("{line}")) {
-            Ok(outcome) => {
-                passed &= outcome.passed();
-                tell(drill, &outcome);
-                keep(&outcome, results)?;
-            }
-            Err(error) => {
-                println!("could not be run: {error}");
-                errors.push(format!("{}: {error}", drill.name));
-            }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(drill) = drills.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut say = |line: &str| if jobs.get() == 1 { println!("{line}") } else { println!("{:<30} {line}", drill.name) };
+            done.push(run(drill, terms, results, &mut say));
+        }
+        done
+    };
+    let done: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.get().min(drills.len())).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    let mut passed = true;
+    let mut errors = Vec::new();
+    for outcome in done.into_iter().flat_map(|done| done.unwrap_or_else(|_| vec![Err("a scenario panicked".to_owned())])) {
+        match outcome {
+            Ok(as_promised) => passed &= as_promised,
+            Err(error) => errors.push(error),
         }
     }
-    if !errors.is_empty() {
-        return Err(errors.join("\n"));
+    match write_report(results) {
+        Ok(page) => println!("\nwhat came of it, with plots: {}", page.display()),
+        Err(error) => errors.push(error),
     }
-    let page = write_report(results)?;
-    println!("\nwhat came of it, with plots: {}", page.display());
-    Ok(passed)
+    if errors.is_empty() { Ok(passed) } else { Err(errors.join("\n")) }
 }
 
-fn tell(drill: &Drill, outcome: &Outcome) {
+/// Runs one, tells and keeps what came of it; whether it came as promised.
+fn run(drill: &'static Drill, terms: &Terms, results: &Path, say: &mut dyn FnMut(&str)) -> Result<bool, String> {
+    println!("\n{}: {}", drill.name, drill.breaks);
+    let outcome = drill.run(terms, say).map_err(|error| {
+        println!("{} could not be run: {error}", drill.name);
+        format!("{}: {error}", drill.name)
+    })?;
+    println!("{}", told(drill, &outcome));
+    keep(&outcome, results)?;
+    Ok(outcome.passed())
+}
+
+/// In one piece: others may be telling, too.
+fn told(drill: &Drill, outcome: &Outcome) -> String {
+    let mut text = String::new();
     if let Some(message) = outcome.messages.iter().find(|message| message.title.starts_with("[FIRING")) {
-        println!("\nSlack, {}:\n{}\n{}", message.channel, message.title, message.text.trim());
+        let _ = writeln!(text, "\nSlack, {}:\n{}\n{}\n", message.channel, message.title, message.text.trim());
     }
-    println!();
     for alert in drill.expects {
         let after =
             |kind| outcome.seconds_to(kind, alert).map_or_else(|| "never".to_owned(), |after| format!("{after:.0} s"));
-        println!("{alert}: fired after {}, in Slack after {}", after(EventKind::Firing), after(EventKind::Slack));
+        let (fired, slack) = (after(EventKind::Firing), after(EventKind::Slack));
+        let _ = writeln!(text, "{alert}: fired after {fired}, in Slack after {slack}");
     }
     for failure in &outcome.failures {
-        println!("FAILED: {failure}");
+        let _ = writeln!(text, "FAILED: {failure}");
     }
-    if outcome.passed() {
-        println!("{}: as promised", drill.name);
-    }
+    let verdict = if outcome.passed() { "as promised" } else { "not as promised" };
+    let _ = write!(text, "{}: {verdict}", drill.name);
+    text
 }
 
 fn keep(outcome: &Outcome, results: &Path) -> Result<(), String> {

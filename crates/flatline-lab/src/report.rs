@@ -21,7 +21,8 @@ fn head(name: &str) -> String {
          # How soon Flatline tells\n\n\
          Each line is a real machine in QEMU that was really broken, a real Prometheus and Alertmanager with the generated\n\
          files, and a recorded Slack. Seconds count from the moment of the break. [{name}.html]({name}.html) has the\n\
-         plots; `cargo run -p flatline-lab -- run SCENARIO` does it again, [lab.md](lab.md) tells how.\n\n"
+         plots; `cargo run -p flatline-lab -- run SCENARIO` does it again (with `FLATLINE_LAB_KERNEL=newest` on the newest Linux),\n\
+         [lab.md](lab.md) tells how.\n\n"
     )
 }
 
@@ -99,8 +100,8 @@ the same guest:\nnode-mixin-alerts is [node_exporter's own mixin](https://github
 with its defaults, awesome-node-exporter that part of\n\
 [awesome-prometheus-alerts](https://github.com/samber/awesome-prometheus-alerts). Incidents that last were left broken for\n\
 more than a quarter of an hour, as some of these rules wait that long. What was true before the break is left out; what is\n\
-marked ° is also said of a healthy machine, so it tells nothing of the incident. A machine that is gone is not the subject of\n\
-these files: whoever uses them has another rule on `up`.\n";
+marked ° is also said of a healthy machine, so it tells nothing of the incident. These files have no rule on `up`; whoever\n\
+uses them has one, and it tells of the machines whose node_exporter misses all scrapes in the table below: dead or paused.\n";
 
 /// What we told of a scenario, and when it fired.
 fn ours(drill: &Drill, outcome: &Outcome) -> String {

@@ -28,7 +28,7 @@ fn on_mount(script: &str, test: &str) -> bool {
     };
     let allowed = shell("mount -t tmpfs none \"$FLATLINE_TEST_MOUNTED\"");
     if !allowed.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: {test}: no mount namespace here (needs root, unshare and mount)");
+        flatline_lab::skipped(test, "no mount namespace here (needs root, unshare and mount)");
         return false;
     }
     let output = shell(&format!("{script}; exec \"$1\" \"$2\" --exact --ignored --nocapture")).expect("it ran before");

@@ -19,7 +19,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write rules/, dashboards/, deploy/ and docs/alerts.md below a directory.
+    /// Write rules/, dashboards/, deploy/ and docs/{alerts,metrics,incidents}.md below a directory.
     Generate {
         /// The configuration; `flatline-rules init` prints one with every key explained.
         #[arg(long, value_name = "FILE")]

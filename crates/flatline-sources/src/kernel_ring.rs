@@ -106,7 +106,7 @@ mod tests {
     fn this_machines_ring_is_read_to_its_end() {
         let ring = match Ring::probe(&Roots::default()) {
             Probe::Present(ring) => ring,
-            other => return eprintln!("SKIPPED: /dev/kmsg can't be read here: {other:?}"),
+            other => return flatline_lab::skipped("this machine's kernel log", format!("/dev/kmsg: {other:?}")),
         };
         let mut buffer = vec![0; LONGEST_RECORD];
         let mut records = 0;
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_record_longer_than_the_buffer_is_skipped() {
         let Probe::Present(ring) = Ring::probe(&Roots::default()) else {
-            return eprintln!("SKIPPED: /dev/kmsg can't be read here");
+            return flatline_lab::skipped("a long record of the kernel log", "/dev/kmsg can't be read here");
         };
         assert_eq!(ring.next(&mut [0; 8]).expect("readable"), Next::TooLong);
         assert!(matches!(ring.next(&mut [0; LONGEST_RECORD]).expect("readable"), Next::Record(_)));

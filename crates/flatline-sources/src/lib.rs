@@ -2,7 +2,7 @@
 //! and one reader per signal that returns plain structs.
 //!
 //! Parsing is pure (bytes in, typed value out) and apart from reading. Nothing here names a metric,
-//! waits for a deadline or starts a thread: a read that hangs in the kernel hangs its caller, and the
+//! waits for a scrape's deadline or starts a thread: a read that hangs in the kernel hangs its caller, and the
 //! scheduler above deals with that. Readings are reused, so a reader allocates nothing once it is warm:
 //! inside a throttled cgroup an allocating loop starves.
 //!

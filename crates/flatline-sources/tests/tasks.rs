@@ -78,7 +78,7 @@ fn only(pid: u32) -> tempfile::TempDir {
 #[test]
 fn a_task_that_waits_uninterruptibly_is_found_with_its_age() {
     let Some(process) = Blocked::start() else {
-        eprintln!("SKIPPED: no way to block a task here (needs x86-64 and perl)");
+        flatline_lab::skipped("a blocked task", "no way to block one here (needs x86-64 and perl)");
         return;
     };
     process.wait_until_blocked();
@@ -96,7 +96,7 @@ fn a_task_that_waits_uninterruptibly_is_found_with_its_age() {
     if second.wchan_readable == Some(true) {
         assert!(wchan.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{wchan}");
     } else {
-        eprintln!("SKIPPED: the name of the wait channel (this kernel does not tell: no root, or no symbols)");
+        flatline_lab::skipped("the name of the wait channel", "this kernel does not tell: no root, or no symbols");
         assert_eq!(wchan, "unreadable");
     }
     without_rights(|| {

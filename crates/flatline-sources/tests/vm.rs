@@ -89,7 +89,7 @@ fn a_real_qemu_is_found_read_and_seen_to_serve() {
     std::fs::create_dir_all(&run).expect("a directory");
     let (socket, pid_file) = (run.join("100.qmp"), run.join("100.pid"));
     let Some(machine) = Machine::start(&socket, &pid_file) else {
-        eprintln!("SKIPPED: no {QEMU} here");
+        flatline_lab::skipped("a real QEMU in /proc", format!("no {QEMU} here"));
         return;
     };
     let pid = machine.0.id();
@@ -111,7 +111,7 @@ fn a_real_qemu_is_found_read_and_seen_to_serve() {
 
     let table = std::fs::read("/proc/net/unix").unwrap_or_default();
     if !String::from_utf8_lossy(&table).contains(&*socket.to_string_lossy()) {
-        eprintln!("SKIPPED: this kernel does not show sockets in /proc/net/unix");
+        flatline_lab::skipped("whom a real QEMU serves", "this kernel does not show sockets in /proc/net/unix");
         return;
     }
     serves_one_at_a_time(&socket);

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::host::{machine, watched, with_exporters};
-use super::vm::SOON;
-use super::{Drill, Pace, Plot};
+use super::{Drill, Pace, Plot, SOON};
 use crate::{Program, Result};
 
 /// The tree of a host with a Radeon AI PRO R9700, as sysfs shows it.

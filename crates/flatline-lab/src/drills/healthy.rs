@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::host::{PLOTS, host, targets, watched};
-use super::vm::{self, BOOT, DISK_PLOTS, SOON};
-use super::{Drill, Pace, Session};
+use super::vm::{self, DISK_PLOTS};
+use super::{BOOT, Drill, Pace, SOON, Session};
 use crate::Result;
 use crate::scenarios::VmDisk;
 
@@ -81,6 +81,19 @@ pub(super) static PAGE_CACHE: Drill = Drill {
             session.look_on(LONG)
         },
     )
+};
+
+/// What a build does: over `memory.high` again and again, never for long.
+pub(super) static MEMCG_BURSTS: Drill = Drill {
+    plots: super::memcg::PLOTS,
+    tolerates: &["MemcgLivelockBandConfigured"],
+    ..healthy("memcg-bursts", "a job throttled at its memory.high for 8 seconds of every 45", |session| {
+        let scenario = super::memcg::prepared(session)?;
+        session.watch(&targets(scenario.guest())?)?;
+        scenario.begin_bursts(Duration::from_secs(8), Duration::from_secs(37))?;
+        session.onset("the first burst");
+        session.look_on(LONG)
+    })
 };
 
 pub(super) static CPU_BURN: Drill = healthy("cpu-burn", "all processors busy", |session| {

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::stage::{Watched, exporter};
-use super::vm::{BOOT, SOON};
-use super::{Drill, Pace, Plot, Session};
+use super::stage::{Watched, exporter, node, with_node_exporter};
+use super::{BOOT, Drill, Pace, Plot, SOON, Session};
 use crate::scenarios::workload;
-use crate::{Guest, GuestBuilder, Program, Result};
+use crate::{Guest, GuestBuilder, Result};
 
-/// Where the exporters answer in a guest.
+/// Where the exporter answers in a guest.
 const EXPORTER: u16 = 10120;
-const NODE_EXPORTER: u16 = 9100;
 /// The machine, as it is called in the report.
 const DEVVM: &str = "devvm:10120";
 
@@ -56,8 +54,8 @@ pub(super) static WATCHDOG_RESET: Drill = Drill {
     name: "guest-watchdog",
     breaks: "whoever feeds the watchdog stops to, and the watchdog resets the machine",
     pace: Pace::Production,
-    expects: &["HostRebootedUncleanly"],
-    tolerates: &["WatchdogUnowned", "WatchdogNotArmed", "WatchdogResetTheHost"],
+    expects: &["HostRebootedUncleanly", "WatchdogResetTheHost"],
+    tolerates: &["WatchdogUnowned", "WatchdogNotArmed"],
     plots: PLOTS,
     play: |session| {
         let host = host()?
@@ -205,12 +203,6 @@ pub(super) fn with_exporters(guest: GuestBuilder, flags: &str) -> Result<GuestBu
     with_node_exporter(guest.boot_deadline(BOOT))
 }
 
-pub(super) fn with_node_exporter(guest: GuestBuilder) -> Result<GuestBuilder> {
-    let program = Program::find("prometheus-node-exporter", "prometheus-node-exporter")?;
-    let start = "prometheus-node-exporter >/dev/null 2>&1 &";
-    Ok(guest.binary(program.path()).forward(NODE_EXPORTER).script(start))
-}
-
 /// Boots the guest and has it watched.
 pub(super) fn watched(session: &mut Session<'_>, builder: &GuestBuilder) -> Result<Guest> {
     let guest = builder.boot()?;
@@ -223,9 +215,4 @@ pub(super) fn watched(session: &mut Session<'_>, builder: &GuestBuilder) -> Resu
 pub(super) fn targets(guest: &Guest) -> Result<[Watched; 2]> {
     let ours = Watched { job: "devvm", instance: DEVVM, address: guest.address(EXPORTER)? };
     Ok([ours, node(guest)?])
-}
-
-/// node_exporter in the guest.
-pub(super) fn node(guest: &Guest) -> Result<Watched> {
-    Ok(Watched { job: "node", instance: "devvm:9100", address: guest.address(NODE_EXPORTER)? })
 }

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::host::{targets, with_exporters};
-use super::vm::SOON;
-use super::{Drill, Pace, Plot, Session};
+use super::{Drill, Pace, Plot, SOON, Session};
 use crate::scenarios::{MemcgLivelock, memcg_livelock};
 use crate::{Guest, Result};
 

@@ -22,6 +22,11 @@ use std::time::Duration;
 
 use crate::{Others, Result};
 
+/// How long a guest may take to boot. They are emulated, on a busy machine: generous.
+const BOOT: Duration = Duration::from_secs(180);
+/// Longer than any alert here takes.
+const SOON: Duration = Duration::from_secs(360);
+
 /// One scenario.
 #[derive(Debug)]
 pub struct Drill {
@@ -108,6 +113,7 @@ pub const ALL: &[&Drill] = &[
     &healthy::SLOW_DISK,
     &healthy::BACKUP_FREEZE,
     &healthy::PAGE_CACHE,
+    &healthy::MEMCG_BURSTS,
     &healthy::CPU_BURN,
     &healthy::CLEAN_REBOOT,
     &healthy::EXPORTER_RESTART,

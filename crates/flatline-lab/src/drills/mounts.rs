@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::host::{host, watched};
-use super::vm::SOON;
-use super::{Drill, Pace, Plot};
+use super::{Drill, Pace, Plot, SOON};
 use crate::{Error, Program, Result, Running, wait_for};
 
 /// Where a guest finds this host.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::scenarios::built;
-use crate::{Chain, Others, Program, Prometheus, Result, Running, Scrape, SlackReceiver};
+use crate::{Chain, Guest, GuestBuilder, Others, Program, Prometheus, Result, Running, Scrape, SlackReceiver};
 
+/// Where node_exporter answers in a guest.
+const NODE_EXPORTER: u16 = 9100;
 /// How long the exporter may take to listen.
 const LISTENS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -130,4 +132,16 @@ pub(super) fn on_this_host(arguments: &[String]) -> Result<(Running, SocketAddr)
         line.split_once("address=")?.1.split_whitespace().next()?.parse().ok()
     })?;
     Ok((process, address))
+}
+
+/// node_exporter runs in the guest.
+pub(super) fn with_node_exporter(guest: GuestBuilder) -> Result<GuestBuilder> {
+    let program = Program::find("prometheus-node-exporter", "prometheus-node-exporter")?;
+    let start = "prometheus-node-exporter >/dev/null 2>&1 &";
+    Ok(guest.binary(program.path()).forward(NODE_EXPORTER).script(start))
+}
+
+/// node_exporter in the guest.
+pub(super) fn node(guest: &Guest) -> Result<Watched> {
+    Ok(Watched { job: "node", instance: "devvm:9100", address: guest.address(NODE_EXPORTER)? })
 }

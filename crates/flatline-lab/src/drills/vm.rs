@@ -2,16 +2,11 @@
 
 use std::time::Duration;
 
-use super::host::{node, with_node_exporter};
-use super::stage::{Watched, on_this_host};
-use super::{Drill, Pace, Plot, Session};
+use super::stage::{Watched, node, on_this_host, with_node_exporter};
+use super::{BOOT, Drill, Pace, Plot, SOON, Session};
 use crate::scenarios::{Controller, DiskVm, VmDisk, vm_disk};
 use crate::{Guest, Result, Running};
 
-/// Emulated guests on a busy machine: generous.
-pub(super) const BOOT: Duration = Duration::from_secs(180);
-/// Longer than any alert here takes.
-pub(super) const SOON: Duration = Duration::from_secs(360);
 /// The hypervisor, as it is called in the report.
 const HYPERVISOR: &str = "hv-a:10120";
 

@@ -1,6 +1,7 @@
 //! The livelock of 2026-06-22: a cgroup at `memory.high` that reclaims nothing and starves all in it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::workload;
 use crate::{Error, Guest, GuestBuilder, Result};
@@ -80,6 +81,13 @@ impl MemcgLivelock {
     /// The healthy look-alike: a job that writes and reads 400 MiB of a file on the disk, twice `memory.high`.
     pub fn begin_page_cache(&self) -> Result<()> {
         self.start(&format!("pagecache --in {WORK} --file /disk/big --mib 400 --report /run/pagecache"))
+    }
+
+    /// Another: a hog that is killed after `over` and comes back after `rest`, again and again.
+    pub fn begin_bursts(&self, over: Duration, rest: Duration) -> Result<()> {
+        let (over, rest) = (over.as_secs(), rest.as_secs());
+        let burst = format!("guest-workload hog --in {WORK} --mib 300 & sleep {over}; kill -9 $!; wait; sleep {rest}");
+        self.guest.sh(&format!("(while :; do {burst}; done) >/dev/null 2>&1 &")).map(drop)
     }
 
     /// An OOM kill in a leaf beside `/p/w` that is removed at once: only the parent keeps the count.

@@ -14,13 +14,11 @@ use crate::promql::{Expr, Range, Select, by, increase, rate, select, since};
 
 pub(super) fn all(signals: &[Signal], config: &Config) -> Vec<Board> {
     let enabled = Enabled(signals.iter().flat_map(|signal| &signal.alerts).map(|alert| alert.name).collect());
-    vec![
-        enabled.board(vm_disk(config)),
-        enabled.board(livelock(config)),
-        enabled.board(gpu(config)),
-        enabled.board(mount(config)),
-        enabled.board(crashes(config)),
-    ]
+    boards(config).map(|board| enabled.board(board)).into()
+}
+
+fn boards(config: &Config) -> [Board; 5] {
+    [vm_disk(config), livelock(config), gpu(config), mount(config), crashes(config)]
 }
 
 /// The alerts that are switched on.
@@ -369,7 +367,7 @@ fn crashes(config: &Config) -> Board {
             Scale::Duration,
         )
         .line(since(of(&boots::BOOT_TIME)).below(A_DAY), "{instance}")
-        .told_by(&["HostCrashLooping", "KernelChanged"]),
+        .told_by(&["HostCrashLooping", "KernelOrDriverChanged"]),
         picture(
             "How the boot before ended",
             "Shut down, or crashed, reset, without power.",
@@ -437,4 +435,22 @@ fn moments() -> Vec<Moment> {
         Moment { name: "Boots", expr: at(&boots::BOOT_TIME), text: "{{instance}} boots" },
         Moment { name: "Last signs of life", expr: at(&boots::PREVIOUS_END), text: "{{instance}}: last sign of life" },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::boards;
+    use crate::config::Config;
+    use crate::signals;
+
+    #[test]
+    fn pictures_are_told_by_alerts_that_exist() {
+        let all = "{watchdog: {expected_owners: {'hemma:.*': wd_keepalive}}, gpu: {ppt_watts: 300}}";
+        let config = Config::parse("all.yml", all).unwrap();
+        let signals = signals::all(&config);
+        let known: Vec<&str> = signals.iter().flat_map(|signal| &signal.alerts).map(|alert| alert.name).collect();
+        for name in boards(&config).iter().flat_map(super::Board::alerts) {
+            assert!(known.contains(&name), "there is no alert {name}");
+        }
+    }
 }

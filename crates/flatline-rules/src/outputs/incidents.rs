@@ -38,13 +38,14 @@ pub fn to_markdown(incidents: &[Incident]) -> String {
     page + UNTIMED
 }
 
-/// Of the sixth there is no timeline to replay.
+/// Of this one there is no timeline to replay.
 const UNTIMED: &str = "\n## devvm crawls into its swap\n\n\
     2026-06-22, in the morning: load 60, 13.9 of 14 GiB swap in use, tasks blocked everywhere; it was killed by hand. The\n\
-    report has no times, so nothing is replayed. Flatline has no alert of its own for a machine that thrashes: the share\n\
-    of time in which tasks wait for memory and disk is on the overview (`Mem. wait`, `Disk wait`), `DevvmDown` comes when\n\
-    it no longer answers scrapes, and `TasksStuckInKernel` when single tasks no longer move at all. What made it possible,\n\
-    users' slices without a limit, is `flatline_memcg_uncapped`.\n";
+    report has no times, so nothing is replayed. `SwapThrash` is made for such a morning; how soon it comes on a real\n\
+    machine that thrashes is in [detection.md](detection.md). The share of time in which tasks wait for memory and disk is\n\
+    on the overview (`Mem. wait`, `Disk wait`), `DevvmDown` comes when it no longer answers scrapes, and\n\
+    `TasksStuckInKernel` when single tasks no longer move at all. What made it possible, users' slices without a limit, is\n\
+    `flatline_memcg_uncapped`.\n";
 
 fn section(incident: &Incident) -> String {
     let mut text = format!(

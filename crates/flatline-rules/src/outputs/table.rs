@@ -11,7 +11,8 @@ use crate::model::{Signal, fill};
 pub fn to_markdown(signals: &[Signal], config: &Config) -> String {
     let mut page = format!(
         "<!-- {ORIGIN} -->\n\n# Alerts\n\n`page` wakes somebody, `warning` is for today, `info` is worth knowing. \
-         Windows and thresholds are those of the configuration the files were generated from.\n\n\
+         Windows and thresholds are those of the configuration the files were generated from. \
+         `WatchdogWrongOwner` is there where `watchdog.expected_owners` is configured, `GpuPowerHigh` where `gpu.ppt_watts` is.\n\n\
          | alert | severity | for | what it says | where it comes from |\n|---|---|---|---|---|\n"
     );
     for alert in signals.iter().flat_map(|signal| &signal.alerts) {

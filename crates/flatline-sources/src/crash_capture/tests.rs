@@ -247,7 +247,7 @@ fn records_nobody_may_list_are_not_none() {
     fs::set_permissions(host.path("sys/fs/pstore"), fs::Permissions::from_mode(0o700)).unwrap();
     let root = rustix::process::getuid().is_root();
     if !root {
-        eprintln!("SKIPPED: a directory of another user needs root to make");
+        flatline_lab::skipped("a directory of another user", "needs root to make");
         return;
     }
     std::thread::scope(|scope| {
