@@ -16,11 +16,16 @@ packages=(
 installed() {
     [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
-missing=()
-for package in "${packages[@]}"; do
-    installed "$package" || missing+=("$package")
-done
-if [ ${#missing[@]} = 0 ]; then
+# Sets `missing`, and is true where nothing is.
+all_installed() {
+    missing=()
+    local package
+    for package in "${packages[@]}"; do
+        installed "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ]
+}
+if all_installed; then
     exit 0
 fi
 
@@ -49,14 +54,24 @@ trap restore EXIT
 printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
 "${as_root[@]}" chmod 755 "$policy"
 
-echo "installing from Debian: ${missing[*]}"
+new=()
 "${as_root[@]}" apt-get -qq update
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get -qq install --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null
+# Again, where apt has removed one for another: a qemu-utils of backports does not go with the QEMU of the release.
+for _ in first second; do
+    all_installed && break
+    echo "installing from Debian: ${missing[*]}"
+    new+=("${missing[@]}")
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null
+done
+if ! all_installed; then
+    echo "apt-get does not keep these beside the others: ${missing[*]}" >&2
+    exit 1
+fi
 
 # Nor at the next boot, where systemd runs the machine.
 if command -v systemctl >/dev/null; then
-    for package in "${missing[@]}"; do
+    for package in "${new[@]}"; do
         case $package in
         prometheus* | nfs-ganesha) "${as_root[@]}" systemctl --quiet disable "$package.service" ;;
         esac
