@@ -11,6 +11,7 @@ packages=(
     nfs-ganesha nfs-ganesha-mem                                  # a server of network mounts that can be stopped
     curl python3 util-linux iproute2 dbus-daemon                 # clients and limits of the fault tests; networks and buses
     g++                                                          # libFuzzer
+    dpkg-dev lintian mmdebstrap cpio                             # the package, and a Debian to install it in
 )
 
 installed() {
