@@ -20,6 +20,9 @@ skip() {
 }
 step() { echo "test-package: $(date +%T) $*"; }
 
+# Once, for all packages below: somebody may commit meanwhile.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
+export SOURCE_DATE_EPOCH
 crate_version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 step "two packages of one revision are one file"
 old=$(scripts/package.sh "$work/1")
