@@ -125,33 +125,33 @@ async fn metrics(
     let reports = app.scheduler.scrape(|name| chosen.has(name), deadline(&headers, app.deadline)).await;
     let format = Format::negotiate(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
     match app.encode(reports, format, permit) {
-        Ok(body) => respond(body, format, app.gzip && accepts_gzip(&headers)),
+        Ok(answer) => respond(answer, format, app.gzip && accepts_gzip(&headers)),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
 
-fn respond(body: Bytes, format: Format, gzip: bool) -> Response {
+fn respond(answer: Answer, format: Format, gzip: bool) -> Response {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    let body = match gzip.then(|| compress(&body)).flatten() {
-        Some(compressed) => {
+    let body = match gzip.then(|| compress(answer.as_ref())).flatten() {
+        Some(bytes) => {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            compressed
+            Bytes::from_owner(answer.into_compressed(bytes))
         }
-        None => body,
+        None => Bytes::from_owner(answer),
     };
     *response.body_mut() = Body::from(body);
     response
 }
 
-fn compress(body: &[u8]) -> Option<Bytes> {
+fn compress(body: &[u8]) -> Option<Vec<u8>> {
     use std::io::Write;
     // The fastest level: the default one costs five times the CPU for a few per cent.
     let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 8), flate2::Compression::fast());
     encoder.write_all(body).ok()?;
-    encoder.finish().ok().map(Bytes::from)
+    encoder.finish().ok()
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
@@ -191,13 +191,13 @@ impl App {
         reports: Vec<Report>,
         format: Format,
         permit: Option<OwnedSemaphorePermit>,
-    ) -> Result<Bytes, std::fmt::Error> {
+    ) -> Result<Answer, std::fmt::Error> {
         let mut readings: Vec<_> = reports.iter().filter_map(|report| report.reading.clone()).collect();
         let reload = self.web.as_ref().map(|web| web.last_reload_successful());
         readings.push(Arc::new(self.self_metrics.reading(reports, reload)));
         let mut text = self.buffers.take();
         exposition::encode(readings, format, &mut text)?;
-        Ok(Bytes::from_owner(Answer { text, buffers: Arc::clone(&self.buffers), _permit: permit }))
+        Ok(Answer { text, buffers: Arc::clone(&self.buffers), permit })
     }
 }
 
@@ -205,7 +205,14 @@ impl App {
 struct Answer {
     text: String,
     buffers: Arc<Buffers>,
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Answer {
+    /// These bytes in its stead, under the same permit; its buffer is free for the next scrape.
+    fn into_compressed(mut self, bytes: Vec<u8>) -> Compressed {
+        Compressed { bytes, _permit: self.permit.take() }
+    }
 }
 
 impl AsRef<[u8]> for Answer {
@@ -217,6 +224,18 @@ impl AsRef<[u8]> for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         self.buffers.give_back(std::mem::take(&mut self.text));
+    }
+}
+
+/// An answer under way, compressed.
+struct Compressed {
+    bytes: Vec<u8>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Compressed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -275,9 +294,12 @@ impl Chosen {
 
 #[cfg(test)]
 mod tests {
-    use super::{accepts_gzip, deadline};
+    use super::{Answer, Buffers, accepts_gzip, deadline, respond};
+    use crate::exposition::Format;
     use axum::http::HeaderMap;
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
+    use tokio::sync::Semaphore;
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name.parse().expect("name"), value.parse().expect("value"))])
@@ -301,5 +323,19 @@ mod tests {
         assert!(accepts_gzip(&headers("accept-encoding", "deflate, gzip;q=0.5")));
         assert!(!accepts_gzip(&headers("accept-encoding", "gzip;q=0, deflate")));
         assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn an_answer_keeps_its_permit_as_long_as_its_bytes_compressed_or_not() {
+        for gzip in [false, true] {
+            let scrapes = Arc::new(Semaphore::new(1));
+            let permit = Arc::clone(&scrapes).try_acquire_owned().ok();
+            let answer = Answer { text: "up 1\n".to_owned(), buffers: Arc::new(Buffers::default()), permit };
+            let response = respond(answer, Format::negotiate(None), gzip);
+            assert_eq!(response.headers().contains_key("content-encoding"), gzip);
+            assert_eq!(scrapes.available_permits(), 0, "gzip: {gzip}");
+            drop(response);
+            assert_eq!(scrapes.available_permits(), 1, "gzip: {gzip}");
+        }
     }
 }
