@@ -103,6 +103,7 @@ fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
         max_requests: settings.max_requests,
         ready: AtomicBool::new(false),
         buffers: Arc::new(Buffers::default()),
+        connections: Arc::default(),
     });
     // One thread answers all scrapes: half the memory of a thread pool at the same latency.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -121,7 +122,7 @@ async fn answer(app: Arc<App>, listeners: Vec<TcpListener>, max_connections: usi
     let mut terminate = signal(SignalKind::terminate()).map_err(describe)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(describe)?;
     let (stop, stopping) = watch::channel(false);
-    let server = Server::new(http::router(Arc::clone(&app)), app.web.clone(), max_connections, stopping);
+    let server = Server::new(Arc::clone(&app), max_connections, stopping);
     let mut addresses = Vec::new();
     for listener in listeners {
         addresses.push(listener.local_addr().map_err(describe)?);

@@ -307,6 +307,17 @@ fn few_file_descriptors_slow_it_down_but_do_not_stop_it() {
     exporter.scrape_until("it answers after the flood", |samples| samples.collector("success", "memcg") == Some(1.0));
 }
 
+/// The descriptors run out before the places do, and nobody who holds one says a word.
+#[test]
+fn silent_clients_that_hold_every_file_descriptor_keep_no_scrape_away() {
+    let exporter = Exporter::start(&["--collector.disable-defaults"]);
+    exporter.leave_files(4);
+    let hoard: Vec<_> = (0..64).map(|_| TcpStream::connect(exporter.address()).expect("queued at least")).collect();
+    exporter.wait_for_log("be accepted; still trying");
+    assert_eq!(exporter.get("/metrics").status, 200);
+    drop(hoard);
+}
+
 #[test]
 fn a_client_that_never_reads_its_answer_keeps_nobody_waiting() {
     let host = Host::new();

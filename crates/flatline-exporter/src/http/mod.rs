@@ -6,6 +6,8 @@ pub mod listen;
 pub mod server;
 mod stream;
 
+pub use connections::Connections;
+
 use crate::exposition::{self, Format};
 use crate::scheduler::{Report, Scheduler};
 use crate::self_metrics::SelfMetrics;
@@ -55,6 +57,8 @@ pub struct App {
     pub ready: AtomicBool,
     /// Buffers of answered scrapes.
     pub buffers: Arc<Buffers>,
+    /// Who is connected.
+    pub connections: Arc<Connections>,
 }
 
 /// The routes.
@@ -107,7 +111,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn landing_page(State(app): State<Arc<App>>) -> Response {
-    let Ok(_permit) = app.permit() else { return app.too_many() };
+    let Ok(_permit) = app.permit().await else { return app.too_many() };
     let reports = app.scheduler.scrape(|_| true, Instant::now() + app.deadline).await;
     Html(landing::page(&reports, &app.telemetry_path).into_string()).into_response()
 }
@@ -121,7 +125,7 @@ async fn metrics(
         Ok(chosen) => chosen,
         Err(reason) => return (StatusCode::BAD_REQUEST, reason).into_response(),
     };
-    let Ok(permit) = app.permit() else { return app.too_many() };
+    let Ok(permit) = app.permit().await else { return app.too_many() };
     let reports = app.scheduler.scrape(|name| chosen.has(name), deadline(&headers, app.deadline)).await;
     let format = Format::negotiate(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
     match app.encode(reports, format, permit) {
@@ -175,8 +179,19 @@ fn deadline(headers: &HeaderMap, own: Duration) -> Instant {
 }
 
 impl App {
-    fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, ()> {
-        self.scrapes.as_ref().map(|scrapes| Arc::clone(scrapes).try_acquire_owned()).transpose().map_err(|_| ())
+    /// A scrape's permit. Where there is none left, who does not take the answer to an earlier scrape has to go, or as many
+    /// clients as there are permits could keep all scrapes away by never reading. That rather than a share for each
+    /// address: one address may be many clients behind a proxy, and one client may have many addresses.
+    async fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, ()> {
+        let Some(scrapes) = &self.scrapes else { return Ok(None) };
+        loop {
+            if let Ok(permit) = Arc::clone(scrapes).try_acquire_owned() {
+                return Ok(Some(permit));
+            }
+            if !self.connections.end_a_laggard().await {
+                return Err(());
+            }
+        }
     }
 
     fn too_many(&self) -> Response {

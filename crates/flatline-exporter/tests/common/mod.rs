@@ -111,6 +111,17 @@ impl Exporter {
         }
     }
 
+    /// Lets it open no more than this many files beyond those it has open.
+    pub fn leave_files(&self, spare: usize) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let open: Vec<u64> =
+            self.proc("fd").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        // The limit is on numbers, and the lowest free one is given.
+        let limit = (0..).filter(|number| !open.contains(number)).nth(spare);
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, Rlimit { current: limit, maximum: limit })
+            .expect("our child");
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
