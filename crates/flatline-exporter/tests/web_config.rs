@@ -5,6 +5,8 @@ mod common;
 use common::{Exporter, PATIENCE, command};
 use flatline_lab::{Prometheus, Scrape, TargetHealth};
 use serde_json::json;
+use std::io::Read;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -187,6 +189,27 @@ fn users_and_headers_and_their_reload() {
     reload("1");
     site.write("web.yml", "");
     site.until(&exporter, &[], "200");
+}
+
+const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n";
+
+#[test]
+fn a_tls_connection_that_never_says_hello_is_ended() {
+    let site = Site::new();
+    let exporter = site.exporter(TLS);
+    let mut silent = TcpStream::connect(exporter.address()).expect("connects");
+    silent.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    assert_eq!(silent.read(&mut [0; 1]).expect("ended"), 0, "nothing was said to it");
+    assert_eq!(site.curl(&exporter, "https", &[]), "200");
+}
+
+#[test]
+fn more_silent_connections_than_there_are_places_hold_nobody_up_over_tls() {
+    let site = Site::new();
+    let exporter = site.exporter(TLS);
+    let silent: Vec<_> = (0..700).map(|_| TcpStream::connect(exporter.address()).expect("connects")).collect();
+    assert_eq!(site.curl(&exporter, "https", &[]), "200");
+    drop(silent);
 }
 
 #[test]
