@@ -26,7 +26,7 @@ use collector::Environment;
 use commands::Task;
 use flatline_web::Reloader;
 use http::server::{MAX_CONNECTIONS, Server, into_tokio};
-use http::{App, Buffers};
+use http::{App, Buffers, MAX_PASSWORD_CHECKS};
 use scheduler::Scheduler;
 use self_metrics::SelfMetrics;
 use std::ffi::OsString;
@@ -104,6 +104,7 @@ fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
         ready: AtomicBool::new(false),
         buffers: Arc::new(Buffers::default()),
         connections: Arc::default(),
+        password_checks: Arc::new(Semaphore::new(MAX_PASSWORD_CHECKS)),
     });
     // One thread answers all scrapes: half the memory of a thread pool at the same latency.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -15,13 +15,13 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use flatline_web::{Auth, Reloader};
+use flatline_web::{Auth, Reloader, WebConfig};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,6 +31,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 /// Kept back from Prometheus's timeout for encoding and the way home.
 const MARGIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// Passwords that are being checked or wait for it. One takes some 60 ms, so the last waits about a second; without a bound
+/// whoever sends wrong ones and leaves would keep those that nobody has seen yet waiting for ever.
+pub const MAX_PASSWORD_CHECKS: usize = 16;
 /// Answer buffers kept for the next scrape.
 const KEPT_BUFFERS: usize = 2;
 
@@ -59,6 +62,8 @@ pub struct App {
     pub buffers: Arc<Buffers>,
     /// Who is connected.
     pub connections: Arc<Connections>,
+    /// One permit a password that is checked or waits for it.
+    pub password_checks: Arc<Semaphore>,
 }
 
 /// The routes.
@@ -79,17 +84,16 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
         return count(&app, next.run(request).await);
     };
     let header = request.headers().get(AUTHORIZATION).map(|header| header.as_bytes().to_vec());
-    let granted = match web.check_cached(header.as_deref()) {
-        Some(auth) => auth,
-        None => {
-            let web = Arc::clone(&web);
-            tokio::task::spawn_blocking(move || web.check_slow(header.as_deref())).await.unwrap_or(Auth::Denied)
+    let mut response = match app.judge(&web, header).await {
+        Some(Auth::Granted) => next.run(request).await,
+        Some(Auth::Denied) => {
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"flatline\"")], "Unauthorized\n")
+                .into_response()
         }
-    };
-    let mut response = match granted {
-        Auth::Granted => next.run(request).await,
-        Auth::Denied => (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"flatline\"")], "Unauthorized\n")
-            .into_response(),
+        None => {
+            let reason = "Too many passwords are being checked, try again later.\n";
+            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], reason).into_response()
+        }
     };
     for (name, value) in web.headers() {
         response.headers_mut().insert(name.clone(), value.clone());
@@ -179,6 +183,21 @@ fn deadline(headers: &HeaderMap, own: Duration) -> Instant {
 }
 
 impl App {
+    /// The verdict on an `Authorization` header; `None` where too many wait for theirs. Who is known never waits.
+    async fn judge(&self, web: &Arc<WebConfig>, header: Option<Vec<u8>>) -> Option<Auth> {
+        if let Some(auth) = web.check_cached(header.as_deref()) {
+            return Some(auth);
+        }
+        let permit = Arc::clone(&self.password_checks).try_acquire_owned().ok()?;
+        let web = Arc::clone(web);
+        let check = tokio::task::spawn_blocking(move || {
+            // The check's and not the request's: it is made even when the client has gone.
+            let _permit = permit;
+            web.check_slow(header.as_deref())
+        });
+        Some(check.await.unwrap_or(Auth::Denied))
+    }
+
     /// A scrape's permit. Where there is none left, who does not take the answer to an earlier scrape has to go, or as many
     /// clients as there are permits could keep all scrapes away by never reading. That rather than a share for each
     /// address: one address may be many clients behind a proxy, and one client may have many addresses.
