@@ -95,7 +95,7 @@ pub static HTTP_REQUESTS: Family = Family::counter(
     "flatline_http_requests_total",
     Unit::None,
     &[CODE],
-    "HTTP requests answered, by status code. 503 means --web.max-requests scrapes were in flight already.",
+    "HTTP requests answered, by status code. 503 means that --web.max-requests scrapes were in flight already, or too many passwords of users not seen before were being checked.",
 );
 /// Whether the newest web configuration is in force.
 pub static WEB_CONFIG_RELOAD_SUCCESS: Family = Family::gauge(

@@ -26,7 +26,7 @@ use collector::Environment;
 use commands::Task;
 use flatline_web::Reloader;
 use http::server::{MAX_CONNECTIONS, Server, into_tokio};
-use http::{App, Buffers};
+use http::{App, Buffers, MAX_PASSWORD_CHECKS};
 use scheduler::Scheduler;
 use self_metrics::SelfMetrics;
 use std::ffi::OsString;
@@ -103,6 +103,8 @@ fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
         max_requests: settings.max_requests,
         ready: AtomicBool::new(false),
         buffers: Arc::new(Buffers::default()),
+        connections: Arc::default(),
+        password_checks: Arc::new(Semaphore::new(MAX_PASSWORD_CHECKS)),
     });
     // One thread answers all scrapes: half the memory of a thread pool at the same latency.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -121,7 +123,7 @@ async fn answer(app: Arc<App>, listeners: Vec<TcpListener>, max_connections: usi
     let mut terminate = signal(SignalKind::terminate()).map_err(describe)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(describe)?;
     let (stop, stopping) = watch::channel(false);
-    let server = Server::new(http::router(Arc::clone(&app)), app.web.clone(), max_connections, stopping);
+    let server = Server::new(Arc::clone(&app), max_connections, stopping);
     let mut addresses = Vec::new();
     for listener in listeners {
         addresses.push(listener.local_addr().map_err(describe)?);

@@ -394,7 +394,7 @@ fn describe_panic(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Report, Scheduler, State};
+    use super::{Report, Scheduler, State, Ticket};
     use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init};
     use crate::exposition::{Emitter, Reading};
     use flatline_sources::{Roots, SourceError};
@@ -493,16 +493,14 @@ mod tests {
         static GATE: Gate = Gate::new();
         static STUCK: Descriptor = descriptor("stuck", |_| on(|| GATE.pass()));
         let scheduler = started(&[&STUCK]).await;
-        scrape(&scheduler, SHORT).await;
-        tokio::time::sleep(SHORT).await;
-        // Not bound by the clock: with a minute's budget a waiting scrape would hang here until the gate opens.
-        let scheduler = Arc::new(scheduler);
-        let overdue = {
-            let scheduler = Arc::clone(&scheduler);
-            tokio::spawn(async move { scrape(&scheduler, SHORT).await })
-        };
-        let reports = tokio::time::timeout(LONG, overdue).await.expect("answers").expect("no panic");
-        assert!(reports[0].reading.is_none());
+        let [worker] = scheduler.workers.as_slice() else { panic!("one collector") };
+        assert_eq!(worker.request(LONG), Ticket::Round(1));
+        while GATE.entered.load(SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(worker.request(LONG), Ticket::Round(1), "in time by this scrape's budget: it joins");
+        // Overdue by the budget of a scrape that came when the read began: there is nothing to wait for.
+        assert_eq!(worker.request(Duration::ZERO), Ticket::None);
         GATE.open();
     }
 

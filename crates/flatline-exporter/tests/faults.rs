@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Exporter, command, copy_tree, fixtures, plant_fifo};
+use common::{Exporter, Stop, command, copy_tree, fixtures, plant_fifo};
 use std::fs;
 use std::io::Read;
 use std::net::TcpStream;
@@ -178,11 +178,12 @@ fn cgroup(root: &Path, name: &str) {
 fn cgroups_created_and_removed_while_being_read_are_no_faults() {
     let host = Host::new();
     let root = host.path("sys/fs/cgroup");
-    let exporter = Exporter::start(&host.arguments());
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let exporter = Exporter::start(&[host.arguments(), vec!["--scrape.deadline=10s".to_owned()]].concat());
+    let stop = Stop::default();
     std::thread::scope(|scope| {
-        let churn = scope.spawn(|| {
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        let _stop = stop.at_end();
+        scope.spawn(|| {
+            while !stop.is_told() {
                 for index in 0..20 {
                     cgroup(&root, &format!("churn-{index}.scope"));
                 }
@@ -196,8 +197,6 @@ fn cgroups_created_and_removed_while_being_read_are_no_faults() {
             assert_eq!(samples.collector("success", "memcg"), Some(1.0));
             assert!(samples.any("flatline_memcg_current_bytes{cgroup=\"/work.slice\"}"), "the others are served");
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        churn.join().expect("churn");
     });
     let samples = exporter.scrape_until("the removed cgroups are gone", |samples| {
         !samples.0.keys().any(|series| series.contains("churn-"))
@@ -305,6 +304,17 @@ fn few_file_descriptors_slow_it_down_but_do_not_stop_it() {
     let hoard: Vec<_> = (0..100).map(|_| TcpStream::connect(exporter.address())).collect();
     drop(hoard);
     exporter.scrape_until("it answers after the flood", |samples| samples.collector("success", "memcg") == Some(1.0));
+}
+
+/// The descriptors run out before the places do, and nobody who holds one says a word.
+#[test]
+fn silent_clients_that_hold_every_file_descriptor_keep_no_scrape_away() {
+    let exporter = Exporter::start(&["--collector.disable-defaults"]);
+    exporter.leave_files(4);
+    let hoard: Vec<_> = (0..64).map(|_| TcpStream::connect(exporter.address()).expect("queued at least")).collect();
+    exporter.wait_for_log("be accepted; still trying");
+    assert_eq!(exporter.get("/metrics").status, 200);
+    drop(hoard);
 }
 
 #[test]

@@ -184,30 +184,90 @@ fn requests_are_counted_by_code() {
     assert!(!quiet.scrape().any("flatline_http_requests_total") && !quiet.scrape().any("process_"));
 }
 
+/// What is read of a connection whose request was too much: its first line.
+fn first_line(mut stream: TcpStream) -> String {
+    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("answered, and ended");
+    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_head_of_more_than_32_kib_or_100_fields_is_refused_and_one_below_is_read() {
+    let exporter = Exporter::start(BARE);
+    let head = |fields: &str| format!("GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}");
+    let fields = |count: usize| -> String { (0..count).map(|number| format!("X-{number}: y\r\n")).collect() };
+    let room = 32 * 1024 - head("X: ").len();
+    for (request, answer) in [
+        // Not a byte more than is read: what stays unread would reset the connection, and take the answer along.
+        (head(&format!("X: {}", "y".repeat(room))), "HTTP/1.1 431 Request Header Fields Too Large"),
+        (head(&format!("X: {}\r\n\r\n", "y".repeat(room - 1024))), "HTTP/1.1 200 OK"),
+        (head(&(fields(99) + "\r\n")), "HTTP/1.1 431 Request Header Fields Too Large"),
+        (head(&(fields(98) + "\r\n")), "HTTP/1.1 200 OK"),
+    ] {
+        let mut stream = TcpStream::connect(exporter.address()).expect("connects");
+        stream.write_all(request.as_bytes()).expect("sends");
+        assert_eq!(first_line(stream), answer, "{} bytes", request.len());
+    }
+}
+
 /// Nothing that a client opens and then neglects keeps a scrape away, however often it does it.
 #[test]
 fn ten_thousand_connections_that_say_nothing_hold_nobody_up() {
+    // As many as any process may hold, and more than the exporter keeps.
+    flood(700);
+}
+
+#[test]
+fn ten_thousand_connections_at_once_hold_nobody_up() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if maximum.is_some_and(|maximum| maximum < 11_000) {
+        return flatline_lab::skipped("10,000 connections at once", format!("{maximum:?} open files are allowed"));
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit");
+    flood(10_000);
+}
+
+/// Opens 10,000 connections that send half a request or nothing, so many of them held at once.
+fn flood(held: usize) {
     let exporter = Exporter::start(BARE);
-    let address = exporter.address();
     let half = b"GET /metrics HTTP/1.1\r\nHost: x\r\n";
-    let mut kept = Vec::new();
+    let mut kept = std::collections::VecDeque::new();
     for number in 0..10_000_usize {
-        let mut stream = TcpStream::connect(address).expect("connects");
+        if kept.len() == held {
+            kept.pop_front();
+        }
+        let mut stream = TcpStream::connect(exporter.address()).expect("connects");
         if number % 2 == 0 {
             let _ = stream.write_all(half); // it may have had to go already
         }
-        kept.push(stream);
-        // As many as any process may hold, and more than the exporter keeps.
-        if kept.len() == 700 {
-            kept.drain(..100);
-        }
+        kept.push_back(stream);
         if number % 1000 == 999 {
             assert_eq!(exporter.get("/metrics").status, 200, "after {number}");
         }
     }
+    assert_eq!(kept.len(), held);
     assert_eq!(exporter.get("/-/healthy").status, 200);
     drop(kept);
     assert_eq!(exporter.get("/metrics").status, 200);
+}
+
+/// The only permit goes to who sends scrape upon scrape and reads nothing, until the buffers between are full.
+#[test]
+fn a_client_that_takes_no_answer_has_to_go_when_others_want_its_permit() {
+    let exporter = Exporter::start(&["--collector.disable-defaults", "--web.max-requests=1"]);
+    let mut lazy = TcpStream::connect(exporter.address()).expect("connects");
+    let answer = exporter.get("/metrics").bytes.len();
+    // More than what the buffers of a connection grow to, 4 and 6 MiB unless somebody has raised them.
+    let scrapes = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(16 * 1024 * 1024 / answer);
+    lazy.write_all(scrapes.as_bytes()).expect("a request is small");
+    let gone = |mut lazy: &TcpStream| lazy.write(b"G").is_err();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !(exporter.get("/metrics").status == 200 && gone(&lazy)) {
+        assert!(std::time::Instant::now() < deadline, "the permit never came back:\n{}", exporter.log());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 #[test]

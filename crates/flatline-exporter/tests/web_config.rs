@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::{Exporter, PATIENCE, command};
+use common::{Exporter, PATIENCE, Samples, Stop, command, request};
 use flatline_lab::{Prometheus, Scrape, TargetHealth};
 use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -187,6 +189,69 @@ fn users_and_headers_and_their_reload() {
     reload("1");
     site.write("web.yml", "");
     site.until(&exporter, &[], "200");
+}
+
+const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n";
+
+#[test]
+fn a_tls_connection_that_never_says_hello_is_ended() {
+    let site = Site::new();
+    let exporter = site.exporter(TLS);
+    let mut silent = TcpStream::connect(exporter.address()).expect("connects");
+    silent.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    assert_eq!(silent.read(&mut [0; 1]).expect("ended"), 0, "nothing was said to it");
+    assert_eq!(site.curl(&exporter, "https", &[]), "200");
+}
+
+#[test]
+fn more_silent_connections_than_there_are_places_hold_nobody_up_over_tls() {
+    let site = Site::new();
+    let exporter = site.exporter(TLS);
+    let silent: Vec<_> = (0..700).map(|_| TcpStream::connect(exporter.address()).expect("connects")).collect();
+    assert_eq!(site.curl(&exporter, "https", &[]), "200");
+    drop(silent);
+}
+
+/// `name:open sesame`, as base64.
+const KNOWN: &str = "Basic cHJvbWV0aGV1czpvcGVuIHNlc2FtZQ==";
+const NEW: &str = "Basic Z3JhZmFuYTpvcGVuIHNlc2FtZQ==";
+
+/// Sends a wrong password that was never sent before, and leaves. Any eight digits are base64 of something.
+fn guess_and_leave(address: SocketAddr, number: u32) -> std::io::Result<()> {
+    let guess = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic eDp4{number:08}\r\n\r\n");
+    TcpStream::connect(address)?.write_all(guess.as_bytes())
+}
+
+#[test]
+fn wrong_passwords_of_clients_that_leave_keep_neither_known_users_waiting_nor_new_ones_for_ever() {
+    let site = Site::new();
+    let hash = open_sesame();
+    let exporter = site.exporter(&format!("basic_auth_users:\n  prometheus: {hash}\n  grafana: {hash}\n"));
+    let get = |credentials| request(exporter.address(), "GET", "/metrics", &[("Authorization", credentials)]);
+    assert_eq!(get(KNOWN).status, 200);
+    let turned_away = |samples: &Samples| samples.any("flatline_http_requests_total{code=\"503\"}");
+    let stop = Stop::default();
+    std::thread::scope(|scope| {
+        let _stop = stop.at_end();
+        scope.spawn(|| {
+            for number in (0..).take_while(|_| !stop.is_told()) {
+                let _ = guess_and_leave(exporter.address(), number); // it may have had to go already
+            }
+        });
+        until("somebody is turned away", &|| {
+            let answer = get(KNOWN);
+            assert_eq!(answer.status, 200, "who is known is served throughout");
+            turned_away(&Samples::parse(&answer.body))
+        });
+    });
+    until("the new user is let in", &|| get(NEW).status == 200);
+}
+
+fn until(what: &str, holds: &dyn Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never came true: {what}");
+    }
 }
 
 #[test]

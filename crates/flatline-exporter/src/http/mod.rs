@@ -6,6 +6,8 @@ pub mod listen;
 pub mod server;
 mod stream;
 
+pub use connections::Connections;
+
 use crate::exposition::{self, Format};
 use crate::scheduler::{Report, Scheduler};
 use crate::self_metrics::SelfMetrics;
@@ -13,13 +15,13 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use flatline_web::{Auth, Reloader};
+use flatline_web::{Auth, Reloader, WebConfig};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,6 +31,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 /// Kept back from Prometheus's timeout for encoding and the way home.
 const MARGIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// Passwords that are being checked or wait for it. One takes some 60 ms, so the last waits about a second; without a bound
+/// whoever sends wrong ones and leaves would keep those that nobody has seen yet waiting for ever.
+pub const MAX_PASSWORD_CHECKS: usize = 16;
 /// Answer buffers kept for the next scrape.
 const KEPT_BUFFERS: usize = 2;
 
@@ -55,6 +60,10 @@ pub struct App {
     pub ready: AtomicBool,
     /// Buffers of answered scrapes.
     pub buffers: Arc<Buffers>,
+    /// Who is connected.
+    pub connections: Arc<Connections>,
+    /// One permit a password that is checked or waits for it.
+    pub password_checks: Arc<Semaphore>,
 }
 
 /// The routes.
@@ -75,17 +84,16 @@ async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
         return count(&app, next.run(request).await);
     };
     let header = request.headers().get(AUTHORIZATION).map(|header| header.as_bytes().to_vec());
-    let granted = match web.check_cached(header.as_deref()) {
-        Some(auth) => auth,
-        None => {
-            let web = Arc::clone(&web);
-            tokio::task::spawn_blocking(move || web.check_slow(header.as_deref())).await.unwrap_or(Auth::Denied)
+    let mut response = match app.judge(&web, header).await {
+        Some(Auth::Granted) => next.run(request).await,
+        Some(Auth::Denied) => {
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"flatline\"")], "Unauthorized\n")
+                .into_response()
         }
-    };
-    let mut response = match granted {
-        Auth::Granted => next.run(request).await,
-        Auth::Denied => (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"flatline\"")], "Unauthorized\n")
-            .into_response(),
+        None => {
+            let reason = "Too many passwords are being checked, try again later.\n";
+            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], reason).into_response()
+        }
     };
     for (name, value) in web.headers() {
         response.headers_mut().insert(name.clone(), value.clone());
@@ -107,7 +115,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn landing_page(State(app): State<Arc<App>>) -> Response {
-    let Ok(_permit) = app.permit() else { return app.too_many() };
+    let Ok(_permit) = app.permit().await else { return app.too_many() };
     let reports = app.scheduler.scrape(|_| true, Instant::now() + app.deadline).await;
     Html(landing::page(&reports, &app.telemetry_path).into_string()).into_response()
 }
@@ -121,37 +129,37 @@ async fn metrics(
         Ok(chosen) => chosen,
         Err(reason) => return (StatusCode::BAD_REQUEST, reason).into_response(),
     };
-    let Ok(permit) = app.permit() else { return app.too_many() };
+    let Ok(permit) = app.permit().await else { return app.too_many() };
     let reports = app.scheduler.scrape(|name| chosen.has(name), deadline(&headers, app.deadline)).await;
     let format = Format::negotiate(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
     match app.encode(reports, format, permit) {
-        Ok(body) => respond(body, format, app.gzip && accepts_gzip(&headers)),
+        Ok(answer) => respond(answer, format, app.gzip && accepts_gzip(&headers)),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
 
-fn respond(body: Bytes, format: Format, gzip: bool) -> Response {
+fn respond(answer: Answer, format: Format, gzip: bool) -> Response {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    let body = match gzip.then(|| compress(&body)).flatten() {
-        Some(compressed) => {
+    let body = match gzip.then(|| compress(answer.as_ref())).flatten() {
+        Some(bytes) => {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            compressed
+            Bytes::from_owner(answer.into_compressed(bytes))
         }
-        None => body,
+        None => Bytes::from_owner(answer),
     };
     *response.body_mut() = Body::from(body);
     response
 }
 
-fn compress(body: &[u8]) -> Option<Bytes> {
+fn compress(body: &[u8]) -> Option<Vec<u8>> {
     use std::io::Write;
     // The fastest level: the default one costs five times the CPU for a few per cent.
     let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 8), flate2::Compression::fast());
     encoder.write_all(body).ok()?;
-    encoder.finish().ok().map(Bytes::from)
+    encoder.finish().ok()
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
@@ -175,8 +183,34 @@ fn deadline(headers: &HeaderMap, own: Duration) -> Instant {
 }
 
 impl App {
-    fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, ()> {
-        self.scrapes.as_ref().map(|scrapes| Arc::clone(scrapes).try_acquire_owned()).transpose().map_err(|_| ())
+    /// The verdict on an `Authorization` header; `None` where too many wait for theirs. Who is known never waits.
+    async fn judge(&self, web: &Arc<WebConfig>, header: Option<Vec<u8>>) -> Option<Auth> {
+        if let Some(auth) = web.check_cached(header.as_deref()) {
+            return Some(auth);
+        }
+        let permit = Arc::clone(&self.password_checks).try_acquire_owned().ok()?;
+        let web = Arc::clone(web);
+        let check = tokio::task::spawn_blocking(move || {
+            // The check's and not the request's: it is made even when the client has gone.
+            let _permit = permit;
+            web.check_slow(header.as_deref())
+        });
+        Some(check.await.unwrap_or(Auth::Denied))
+    }
+
+    /// A scrape's permit. Where there is none left, who does not take the answer to an earlier scrape has to go, or as many
+    /// clients as there are permits could keep all scrapes away by never reading. That rather than a share for each
+    /// address: one address may be many clients behind a proxy, and one client may have many addresses.
+    async fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, ()> {
+        let Some(scrapes) = &self.scrapes else { return Ok(None) };
+        loop {
+            if let Ok(permit) = Arc::clone(scrapes).try_acquire_owned() {
+                return Ok(Some(permit));
+            }
+            if !self.connections.end_a_laggard().await {
+                return Err(());
+            }
+        }
     }
 
     fn too_many(&self) -> Response {
@@ -191,13 +225,13 @@ impl App {
         reports: Vec<Report>,
         format: Format,
         permit: Option<OwnedSemaphorePermit>,
-    ) -> Result<Bytes, std::fmt::Error> {
+    ) -> Result<Answer, std::fmt::Error> {
         let mut readings: Vec<_> = reports.iter().filter_map(|report| report.reading.clone()).collect();
         let reload = self.web.as_ref().map(|web| web.last_reload_successful());
         readings.push(Arc::new(self.self_metrics.reading(reports, reload)));
         let mut text = self.buffers.take();
         exposition::encode(readings, format, &mut text)?;
-        Ok(Bytes::from_owner(Answer { text, buffers: Arc::clone(&self.buffers), _permit: permit }))
+        Ok(Answer { text, buffers: Arc::clone(&self.buffers), permit })
     }
 }
 
@@ -205,7 +239,14 @@ impl App {
 struct Answer {
     text: String,
     buffers: Arc<Buffers>,
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Answer {
+    /// These bytes in its stead, under the same permit; its buffer is free for the next scrape.
+    fn into_compressed(mut self, bytes: Vec<u8>) -> Compressed {
+        Compressed { bytes, _permit: self.permit.take() }
+    }
 }
 
 impl AsRef<[u8]> for Answer {
@@ -217,6 +258,18 @@ impl AsRef<[u8]> for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         self.buffers.give_back(std::mem::take(&mut self.text));
+    }
+}
+
+/// An answer under way, compressed.
+struct Compressed {
+    bytes: Vec<u8>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Compressed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -275,9 +328,12 @@ impl Chosen {
 
 #[cfg(test)]
 mod tests {
-    use super::{accepts_gzip, deadline};
+    use super::{Answer, Buffers, accepts_gzip, deadline, respond};
+    use crate::exposition::Format;
     use axum::http::HeaderMap;
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
+    use tokio::sync::Semaphore;
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name.parse().expect("name"), value.parse().expect("value"))])
@@ -301,5 +357,19 @@ mod tests {
         assert!(accepts_gzip(&headers("accept-encoding", "deflate, gzip;q=0.5")));
         assert!(!accepts_gzip(&headers("accept-encoding", "gzip;q=0, deflate")));
         assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn an_answer_keeps_its_permit_as_long_as_its_bytes_compressed_or_not() {
+        for gzip in [false, true] {
+            let scrapes = Arc::new(Semaphore::new(1));
+            let permit = Arc::clone(&scrapes).try_acquire_owned().ok();
+            let answer = Answer { text: "up 1\n".to_owned(), buffers: Arc::new(Buffers::default()), permit };
+            let response = respond(answer, Format::negotiate(None), gzip);
+            assert_eq!(response.headers().contains_key("content-encoding"), gzip);
+            assert_eq!(scrapes.available_permits(), 0, "gzip: {gzip}");
+            drop(response);
+            assert_eq!(scrapes.available_permits(), 1, "gzip: {gzip}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The accept loop: plain TCP or TLS, HTTP/1.1, bounded in connections, headers and patience.
 
+use super::App;
 use super::connections::{Connection, Connections};
 use super::stream::{ANSWER_WITHIN, Impatient};
 use axum::Router;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 /// Connections open at once. For a further one somebody who waits for a request has to go.
@@ -28,6 +30,8 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(75);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// Pause after `accept` failed, so that an exhausted descriptor table is no busy loop.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How often it is said that `accept` fails: with few descriptors it may fail and succeed by turns.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 /// Most bytes of request head that are read.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
@@ -43,20 +47,16 @@ pub struct Server {
 
 impl Server {
     /// A server that ends its connections once `stopping` is true.
-    pub fn new(
-        router: Router,
-        web: Option<Arc<Reloader>>,
-        max_connections: usize,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
+    pub fn new(app: Arc<App>, max_connections: usize, stopping: watch::Receiver<bool>) -> Self {
+        let (web, connections) = (app.web.clone(), Arc::clone(&app.connections));
         let places = Arc::new(Semaphore::new(max_connections));
-        Self { router, web, places, connections: Arc::default(), stopping }
+        Self { router: super::router(app), web, places, connections, stopping }
     }
 
     /// Accepts until told to stop.
     pub async fn accept(self, listener: TcpListener) {
         let mut stopping = self.stopping.clone();
-        let mut faulty = false;
+        let mut warned: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -64,7 +64,6 @@ impl Server {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    faulty = false;
                     let place = tokio::select! {
                         place = self.place() => place,
                         _ = stopping.wait_for(|stopping| *stopping) => return,
@@ -73,36 +72,56 @@ impl Server {
                     tokio::spawn(self.clone().serve(stream, peer, place));
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut faulty, true) {
+                    if warned.is_none_or(|warned| warned.elapsed() >= WARN_EVERY) {
                         tracing::warn!(%error, "connections can't be accepted; still trying");
+                        warned = Some(Instant::now());
                     }
-                    tokio::time::sleep(ACCEPT_RETRY).await;
+                    self.recover(&error).await;
                 }
             }
         }
     }
 
+    /// Waits a while after `accept` failed. Where descriptors are wanting, somebody has to go, and then it waits no longer:
+    /// they are out before the places are where the limit is low or others have taken them.
+    async fn recover(&self, error: &io::Error) {
+        if is_without_descriptors(error) {
+            let _ = tokio::time::timeout(ACCEPT_RETRY, self.connections.room_made(ROOM)).await;
+        } else {
+            tokio::time::sleep(ACCEPT_RETRY).await;
+        }
+    }
+
     /// A place among the connections, made by asking somebody to go where there is none.
     async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(place);
+        loop {
+            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                return Some(place);
+            }
+            self.connections.make_room(ROOM);
+            // Asked again after a while: nobody may have been there yet who could go.
+            let place = tokio::time::timeout(ACCEPT_RETRY, Arc::clone(&self.places).acquire_owned()).await;
+            if let Ok(place) = place {
+                return place.ok();
+            }
         }
-        self.connections.make_room(ROOM);
-        Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
     async fn serve(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
         let entered = self.connections.enter();
-        let connection = Arc::clone(&entered.connection);
-        let outcome = match self.tls() {
-            None => self.http(stream, connection).await,
-            Some(acceptor) => match shake_hands(&acceptor, stream, &connection).await {
-                Ok(stream) => self.http(stream, connection).await,
-                Err(reason) => Err(reason),
-            },
+        let outcome = tokio::select! {
+            outcome = self.talk(stream, Arc::clone(&entered.connection)) => outcome,
+            () = entered.connection.is_cut_off() => Err("did not take its answer while others wanted one".to_owned()),
         };
         if let Err(error) = outcome {
             tracing::debug!(%peer, error, "connection ended");
+        }
+    }
+
+    async fn talk(self, stream: TcpStream, known: Arc<Connection>) -> Result<(), String> {
+        match self.tls() {
+            None => self.http(stream, known).await,
+            Some(acceptor) => self.http(shake_hands(&acceptor, stream, &known).await?, known).await,
         }
     }
 
@@ -184,6 +203,12 @@ where
     }
 }
 
+/// Whether the process or the host has no file descriptor left; one of ours would help in either case.
+fn is_without_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 /// Hands a listener to tokio.
 ///
 /// # Errors
@@ -191,4 +216,46 @@ where
 pub fn into_tokio(listener: std::net::TcpListener) -> io::Result<TcpListener> {
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Server;
+    use axum::Router;
+    use axum::routing::get;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::sync::{Semaphore, watch};
+
+    /// A client of a server that runs as long as the sender is kept.
+    fn client() -> (DuplexStream, watch::Sender<bool>) {
+        let (stop, stopping) = watch::channel(false);
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let places = Arc::new(Semaphore::new(1));
+        let server = Server { router, web: None, places, connections: Arc::default(), stopping };
+        let (client, stream) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(server.http(stream, Arc::default()));
+        (client, stop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_is_never_finished_is_ended_however_busily_it_drips() {
+        let (mut client, _stop) = client();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.expect("open");
+        while client.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("ended");
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_answered_and_then_says_nothing_is_ended() {
+        let (mut client, _stop) = client();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("open");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("answered, and ended");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{answer}");
+    }
 }

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,17 @@ impl Exporter {
         }
     }
 
+    /// Lets it open no more than this many files beyond those it has open.
+    pub fn leave_files(&self, spare: usize) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let open: Vec<u64> =
+            self.proc("fd").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        // The limit is on numbers, and the lowest free one is given.
+        let limit = (0..).filter(|number| !open.contains(number)).nth(spare);
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, Rlimit { current: limit, maximum: limit })
+            .expect("our child");
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -150,6 +162,28 @@ impl Drop for Exporter {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Tells a thread of a scope to stop, also when the test panics: the scope would wait for it for ever.
+#[derive(Debug, Default)]
+pub struct Stop(AtomicBool);
+
+impl Stop {
+    /// Whether the thread should stop.
+    pub fn is_told(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Tells it when what is returned is dropped.
+    pub fn at_end(&self) -> impl Drop {
+        struct AtEnd<'s>(&'s Stop);
+        impl Drop for AtEnd<'_> {
+            fn drop(&mut self) {
+                self.0.0.store(true, Ordering::Relaxed);
+            }
+        }
+        AtEnd(self)
     }
 }
 
