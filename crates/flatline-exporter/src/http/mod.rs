@@ -31,6 +31,9 @@ const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 const MARGIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// Answer buffers kept for the next scrape.
 const KEPT_BUFFERS: usize = 2;
+/// A larger one is not kept: a single scrape that was so long would cost its memory for good. A host with hundreds of
+/// machines stays below.
+const KEPT_BUFFER_BYTES: usize = 4 << 20;
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -231,7 +234,7 @@ impl Buffers {
 
     fn give_back(&self, buffer: String) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT_BUFFERS {
+        if kept.len() < KEPT_BUFFERS && buffer.capacity() <= KEPT_BUFFER_BYTES {
             kept.push(buffer);
         }
     }
@@ -275,7 +278,7 @@ impl Chosen {
 
 #[cfg(test)]
 mod tests {
-    use super::{accepts_gzip, deadline};
+    use super::{Buffers, KEPT_BUFFER_BYTES, accepts_gzip, deadline};
     use axum::http::HeaderMap;
     use std::time::{Duration, Instant};
 
@@ -294,6 +297,14 @@ mod tests {
             let excess = budget.checked_sub(Duration::from_millis(expected)).expect("not earlier than promised");
             assert!(excess < Duration::from_millis(40), "{timeout}: {budget:?}");
         }
+    }
+
+    #[test]
+    fn a_buffer_of_the_usual_size_is_kept() {
+        let buffers = Buffers::default();
+        buffers.give_back(String::with_capacity(KEPT_BUFFER_BYTES));
+        buffers.give_back(String::with_capacity(KEPT_BUFFER_BYTES + 1));
+        assert_eq!([buffers.take(), buffers.take()].map(|buffer| buffer.capacity()), [KEPT_BUFFER_BYTES, 0]);
     }
 
     #[test]
