@@ -33,7 +33,7 @@ pub static STATE_OF_MOUNT: Family = Family::gauge(
     "flatline_mount_state",
     Unit::None,
     &[MOUNTPOINT, FSTYPE, SOURCE, STATE],
-    "1 for what is known of the mount: answered; hung (no answer for too long); no_connection (its server or FUSE process is gone); timed_out, io_error (a soft mount has given up); stale (the server no longer knows it); permission (we may not ask, which is no fault of the server); not_visible, hidden (other mounts lie over it), not_asked (too many others hang), and so on.",
+    "1 for what is known of the mount: answered; hung (no answer for too long); no_connection (its server or FUSE process is gone); timed_out, io_error (a soft mount has given up); stale (the server no longer knows it); permission (we may not ask, which is no fault of the server); not_visible, hidden (other mounts lie over it), not_asked (too many others hang, or too many of the same server), and so on.",
 );
 /// The age of the hang.
 pub static STUCK_SECONDS: Family = Family::gauge(
@@ -61,7 +61,7 @@ pub static CALLS_IN_FLIGHT: Family = Family::gauge(
     "flatline_mount_calls_in_flight",
     Unit::None,
     &[],
-    "Threads of the exporter that wait in the kernel for a mount's answer, those for mounts that have been lazily unmounted meanwhile included. At most 16; mounts beyond are not_asked.",
+    "Threads of the exporter that wait in the kernel for a mount's answer, those for mounts that have been lazily unmounted meanwhile included. At most 16, of which 4 for the mounts of one server; mounts beyond are not_asked.",
 );
 /// Mounts that are not shown.
 pub static LEFT_OUT: Family = Family::gauge(

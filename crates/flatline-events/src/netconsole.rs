@@ -15,6 +15,8 @@ const MAX_PENDING: usize = 4;
 const PENDING_FOR: Duration = Duration::from_secs(5);
 /// Packets overtake each other by less than this; a sequence number further back is of another boot.
 const LATE_BY: u64 = 64;
+/// No network is down for so many messages of a kernel: a number further ahead is a forged one's, or of another boot.
+const MAX_GAP: u64 = 1_000_000;
 
 /// What one packet holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,21 +221,21 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// Takes the number of a record, or of one of its fragments; returns how many before it are missing. One that was
-    /// overtaken is not missing any more, but it has been counted.
+    /// Takes the number of a record, or of one of its fragments; returns how many before it are missing, none if that
+    /// is more than can be believed. One that was overtaken is not missing any more, but it has been counted.
     pub fn take(&mut self, sequence: u64) -> u64 {
         let expected = self.next.unwrap_or(sequence);
         let late = sequence < expected && expected - sequence <= LATE_BY;
         if !late {
             self.next = Some(sequence.saturating_add(1));
         }
-        sequence.saturating_sub(expected)
+        Some(sequence.saturating_sub(expected)).filter(|gap| *gap <= MAX_GAP).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Fragments, MAX_PENDING, PENDING_FOR, Packet, PacketError, Sequence, record, text_line};
+    use super::{Fragments, MAX_GAP, MAX_PENDING, PENDING_FOR, Packet, PacketError, Sequence, record, text_line};
     use proptest::prelude::*;
     use std::time::Instant;
 
@@ -325,6 +327,16 @@ mod tests {
         let mut sequence = Sequence::default();
         let missing = [375, 376, 380, 378, 381, 5, 6, 8].map(|number| sequence.take(number));
         assert_eq!(missing, [0, 0, 3, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_gap_that_can_not_be_is_none() {
+        let mut sequence = Sequence::default();
+        let next = 6 + MAX_GAP;
+        // Whoever forges a number harms the count no further: the true ones go on from where they are.
+        let missing =
+            [5, next, u64::MAX - 1, u64::MAX, 7, 9, 11 + MAX_GAP, 12 + MAX_GAP].map(|number| sequence.take(number));
+        assert_eq!(missing, [0, MAX_GAP, 0, 0, 0, 1, 0, 0]);
     }
 
     proptest! {

@@ -16,6 +16,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Kept<T> {
     snapshot: Option<Arc<Snapshot<T>>>,
+    /// What is in the file comes back, if it is.
     errands: Errands<&'static str, Result<Option<T>, StateError>>,
     saved: T,
     looked: Option<Instant>,
@@ -62,24 +63,29 @@ where
         self.snapshot.is_some() && self.looked.is_none_or(|looked| looked.elapsed() >= SAVE_EVERY)
     }
 
-    /// Saves the value if it has changed, on a thread that nobody waits for. While an earlier one is still being
-    /// written, what is newer goes with a later call.
+    /// Saves the value if it is not what is in the file, on a thread that nobody waits for. While an earlier one is
+    /// still being written, what is newer goes with a later call; so does one that could not be written.
     pub(crate) fn save(&mut self, value: T) {
         self.looked = Some(Instant::now());
-        let mut outcomes = self.errands.settled();
+        let settled = self.errands.settled();
+        self.note(settled);
         let changed = self.snapshot.clone().filter(|_| value != self.saved && self.errands.out() == 0);
         if let Some(snapshot) = changed {
-            self.saved.clone_from(&value);
-            let save = move || snapshot.store(&value).map(|()| None);
-            outcomes.extend(self.errands.run([("save", save)], Duration::ZERO));
+            let save = move || snapshot.store(&value).map(|()| Some(value));
+            let outcomes = self.errands.run([("save", save)], Duration::ZERO);
+            self.note(outcomes);
         }
+    }
+
+    fn note(&mut self, outcomes: Vec<(&'static str, Result<Option<T>, StateError>)>) {
         for (_, outcome) in outcomes {
-            if let Err(error) = &outcome
-                && !self.failing
-            {
-                tracing::warn!(%error, "totals are not kept over restarts");
+            let failed = outcome.is_err();
+            match outcome {
+                Ok(stored) => self.saved = stored.unwrap_or_default(),
+                Err(error) if !self.failing => tracing::warn!(%error, "totals are not kept over restarts"),
+                Err(_) => {}
             }
-            self.failing = outcome.is_err();
+            self.failing = failed;
         }
     }
 }
@@ -121,6 +127,30 @@ mod tests {
         assert_eq!(kept.load(), 0);
         assert!(!kept.is_due());
         kept.save(7);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_tried_again_though_it_has_not_changed() {
+        let directory = tempfile::tempdir().expect("directory");
+        let state = StateDirectory::open(directory.path()).expect("state");
+        let mut kept = Kept::<u64>::new(Some(&state), "test");
+        assert_eq!(kept.load(), 0);
+        // No file takes the place of a directory, not even root's.
+        let place = directory.path().join("test.json");
+        std::fs::create_dir(&place).expect("directory");
+        eventually("it is refused", || {
+            kept.save(7);
+            kept.failing
+        });
+        std::fs::remove_dir(&place).expect("empty");
+        eventually("it is saved", || {
+            kept.save(7);
+            Kept::<u64>::new(Some(&state), "test").load() == 7
+        });
+        eventually("and that is known", || {
+            kept.save(7);
+            !kept.failing
+        });
     }
 
     #[test]

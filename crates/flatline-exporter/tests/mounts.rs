@@ -145,6 +145,37 @@ fn however_many_hang_the_threads_are_few() {
 }
 
 #[test]
+fn many_mounts_of_one_dead_server_hide_no_mount_of_another() {
+    const WHAT: &str = "more mounts of one dead server than there are threads, and one that answers";
+    let place = tempfile::tempdir().expect("directory");
+    let mount = |name: &str, source: &str| Fuse::mount(&place.path().join(name), "fuse.flatline-nas", source, 0);
+    let dead: Result<Vec<_>, _> = (0..20).map(|n| mount(&format!("dead{n}"), &format!("nas:/{n}"))).collect();
+    // The last to be mounted is the last to be asked.
+    let (Ok(dead), Ok(healthy)) = (dead, mount("healthy", "other:/")) else {
+        return skipped(WHAT, "FUSE can't be mounted here (/dev/fuse and root)");
+    };
+    dead.iter().for_each(|mount| mount.silent(true));
+    let exporter = Exporter::start(&arguments("fuse.flatline-nas"));
+    let _mounts = (dead, healthy);
+    let count = |samples: &Samples, state: &str| {
+        let of = |(series, value): &(&String, &f64)| {
+            series.starts_with("flatline_mount_state") && series.contains(state) && **value == 1.0
+        };
+        samples.0.iter().filter(of).count()
+    };
+    let hung = |samples: &Samples| count(samples, "state=\"hung\"") == 4;
+    exporter.scrape_until("the dead server has its share of the threads", hung);
+    // On a busy machine an answer may be one scrape late.
+    let answered = |samples: &Samples| count(samples, "source=\"other:/\",state=\"answered\"") == 1;
+    for _ in 0..5 {
+        let samples = exporter.scrape_until("the healthy mount is asked", answered);
+        assert_eq!((count(&samples, "state=\"hung\""), count(&samples, "state=\"not_asked\"")), (4, 16));
+        assert_eq!(samples.collector("success", "mounts"), Some(1.0));
+    }
+    waits_for(&exporter, 4);
+}
+
+#[test]
 fn an_exporter_that_is_killed_while_a_mount_hangs_makes_room_for_the_next() {
     const WHAT: &str = "an exporter that can't end because a mount hangs";
     let place = tempfile::tempdir().expect("directory");

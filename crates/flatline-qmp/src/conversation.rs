@@ -3,6 +3,7 @@
 //! It takes two round trips at most: after the greeting everything is asked in one go, and then, where there are
 //! devices of which [`Memory`] does not know the queues yet, their queues.
 
+use crate::lenient::cut;
 use crate::lines::Lines;
 use crate::memory::{Memory, QueueAnswer, QueueAnswers};
 use crate::message::{self, InvalidMessage, Message};
@@ -181,7 +182,7 @@ impl<'m> Dialogue<'m> {
         let command = question.command();
         let taken = match answer {
             Ok(value) => take(question, value, &mut self.poll, &mut self.queue_answers)
-                .map_err(|error| CommandError::Unreadable { command, reason: error.to_string() }),
+                .map_err(|error| CommandError::Unreadable { command, reason: cut(&error.to_string()).to_owned() }),
             Err((class, description)) => Err(CommandError::Refused { command, class, description }),
         };
         if *question == Query::Status && self.poll.status.is_some() {

@@ -1,4 +1,5 @@
-//! Reading JSON whose fields may be of any type: one that is not as expected is missing, and costs no other.
+//! Reading JSON whose fields may be of any type: one that is not as expected is missing, and costs no other. Texts are
+//! cut: a line may have megabytes, and a monitor is not to be trusted with those of whoever asks it.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -8,6 +9,14 @@ use std::marker::PhantomData;
 
 /// So many entries of a list are read; QEMU's are as long as a machine has disks.
 pub(crate) const MOST_ENTRIES: usize = 4096;
+
+/// So many characters of a text are read; the longest are paths in QEMU's object tree.
+const MOST_CHARS: usize = 1024;
+
+/// The text as far as it is read.
+pub(crate) fn cut(text: &str) -> &str {
+    text.char_indices().nth(MOST_CHARS).map_or(text, |(end, _)| &text[..end])
+}
 
 /// The value of a field, if it has the expected type.
 struct Maybe<T>(PhantomData<T>);
@@ -45,7 +54,7 @@ impl Scalar for bool {
 
 impl Scalar for String {
     fn from_text(value: &str) -> Option<Self> {
-        Some(value.to_owned())
+        Some(cut(value).to_owned())
     }
 }
 
@@ -209,6 +218,14 @@ mod tests {
         assert_eq!(parse(&[("index", "65536")]).index, None);
         assert_eq!(parse(&[("object", "5"), ("number", "1")]).number, Some(1));
         assert_eq!(parse(&[("object", r#"{"number": 2}"#)]).object.expect("an object").number, Some(2));
+    }
+
+    #[test]
+    fn a_text_is_cut_at_a_character() {
+        for (given, read) in [(1023, 1023), (1024, 1024), (1025, 1024), (4 << 20, 1024)] {
+            let text = parse(&[("text", &format!("\"{}\"", "é".repeat(given)))]).text;
+            assert_eq!(text, Some("é".repeat(read)));
+        }
     }
 
     #[test]

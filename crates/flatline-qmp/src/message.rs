@@ -1,6 +1,6 @@
 //! Lines from QEMU, told apart. Pure: bytes in, borrowed messages out.
 
-use crate::lenient::text_or_empty;
+use crate::lenient::{cut, text_or_empty};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -60,7 +60,8 @@ struct Refusal {
 /// # Errors
 /// When it is not UTF-8, not JSON, or none of the four messages there are.
 pub fn parse(line: &[u8]) -> Result<Message<'_>, InvalidMessage> {
-    let line: Line<'_> = serde_json::from_slice(line).map_err(|error| InvalidMessage(error.to_string()))?;
+    let line: Line<'_> =
+        serde_json::from_slice(line).map_err(|error| InvalidMessage(cut(&error.to_string()).to_owned()))?;
     let id = || line.id.and_then(|id| id.get().parse().ok());
     if let Some(error) = line.error {
         return Ok(Message::Error { id: id(), class: error.class, description: error.description });

@@ -1,5 +1,6 @@
 //! What a visit to a monitor has brought.
 
+use crate::lenient::cut;
 use crate::reply::{Block, BlockStats, Greeting, Iothread, QueueStatus, Status, VirtioDevice};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -109,7 +110,7 @@ impl Default for Poll {
 impl Poll {
     pub(crate) fn fail(&mut self, socket: &Path, state: State, reason: &str) {
         self.state = state;
-        self.error = Some(format!("{}: {reason}", socket.display()));
+        self.error = Some(format!("{}: {}", socket.display(), cut(reason)));
     }
 }
 

@@ -113,6 +113,25 @@ fn one_unreadable_or_refused_answer_costs_no_other() {
 }
 
 #[test]
+fn a_monitor_that_says_megabytes_is_told_of_in_a_few_words() {
+    let long = "x".repeat(1 << 20);
+    let mut messages = answers();
+    // A text where an object was expected is in serde's error.
+    messages[1]["return"] = json!(long);
+    messages[2] = json!({ "error": { "class": long, "desc": long }, "id": 2 });
+    messages[3]["return"] = json!([{ "device": long, "qdev": long, "node-name": long }]);
+    let (poll, over) = hear_text(&said(&messages));
+    assert_eq!((over, poll.failed.len()), (Ok(true), 2));
+    for error in &poll.failed {
+        assert!(error.to_string().len() < 3000, "{} bytes", error.to_string().len());
+    }
+    let disks = poll.block_stats.expect("answered");
+    assert_eq!((disks[0].device.len(), disks[0].qdev.as_ref().map(String::len)), (1024, Some(1024)));
+    let (_, broken) = hear_text(&format!("{GREETING}\n{}\n", json!({ "error": long })));
+    assert!(broken.expect_err("no message").to_string().len() < 3000);
+}
+
+#[test]
 fn what_came_before_the_end_is_kept() {
     let text = said(&answers());
     let cut = text.find("\"id\":2").expect("the third answer");

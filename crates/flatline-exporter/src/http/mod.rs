@@ -36,6 +36,9 @@ const MARGIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 pub const MAX_PASSWORD_CHECKS: usize = 16;
 /// Answer buffers kept for the next scrape.
 const KEPT_BUFFERS: usize = 2;
+/// A larger one is not kept: a single scrape that was so long would cost its memory for good. 5,000 cgroups with 165,000
+/// series stay below, as allocating tens of megabytes at every scrape is what a throttled host can't do.
+const KEPT_BUFFER_BYTES: usize = 32 << 20;
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -284,7 +287,7 @@ impl Buffers {
 
     fn give_back(&self, buffer: String) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT_BUFFERS {
+        if kept.len() < KEPT_BUFFERS && buffer.capacity() <= KEPT_BUFFER_BYTES {
             kept.push(buffer);
         }
     }
@@ -328,7 +331,7 @@ impl Chosen {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Buffers, accepts_gzip, deadline, respond};
+    use super::{Answer, Buffers, KEPT_BUFFER_BYTES, accepts_gzip, deadline, respond};
     use crate::exposition::Format;
     use axum::http::HeaderMap;
     use std::sync::Arc;
@@ -350,6 +353,14 @@ mod tests {
             let excess = budget.checked_sub(Duration::from_millis(expected)).expect("not earlier than promised");
             assert!(excess < Duration::from_millis(40), "{timeout}: {budget:?}");
         }
+    }
+
+    #[test]
+    fn a_buffer_of_the_usual_size_is_kept() {
+        let buffers = Buffers::default();
+        buffers.give_back(String::with_capacity(KEPT_BUFFER_BYTES));
+        buffers.give_back(String::with_capacity(KEPT_BUFFER_BYTES + 1));
+        assert_eq!([buffers.take(), buffers.take()].map(|buffer| buffer.capacity()), [KEPT_BUFFER_BYTES, 0]);
     }
 
     #[test]

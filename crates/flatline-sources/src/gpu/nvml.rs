@@ -139,7 +139,9 @@ impl Nvidia {
     /// Whether all of its cards are awake, and whether the kernel may put one of them to sleep.
     fn sleepers(&self) -> (bool, bool) {
         let (mut awake, mut may_sleep) = (true, false);
-        for address in lock(&self.cards).iter() {
+        // Not locked while a card is read, which may hang: a scrape takes down the cards there are.
+        let cards = lock(&self.cards).clone();
+        for address in cards {
             let mut files = Files::new(bus(&self.roots).join(address));
             let state = files.value("power/runtime_status", "active, suspended ...", power_state);
             awake &= state.is_none_or(PowerState::is_awake);
@@ -359,6 +361,28 @@ mod tests {
         assert_eq!(Reason::of_nvml(&NvmlError::GpuLost), Some(Reason::Vanished));
         assert_eq!(Reason::of_nvml(&NvmlError::NoPermission), Some(Reason::Permission));
         assert_eq!(Reason::of_nvml(&NvmlError::Unknown), Some(Reason::Other));
+    }
+
+    #[test]
+    fn a_card_that_hangs_keeps_nobody_from_taking_down_the_cards() {
+        let directory = tempfile::tempdir().expect("directory");
+        let roots = Roots::under(directory.path());
+        let nvidia = Nvidia::new(&roots, "/nonexistent/libnvidia-ml.so.1");
+        let cards = [card("0000:01:00.0")];
+        nvidia.note(&cards);
+        let power = roots.sysfs.join("bus/pci/devices/0000:01:00.0/power");
+        std::fs::create_dir_all(&power).expect("directory");
+        let hanging = power.join("runtime_status");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, &hanging, kind, mode, 0).expect("a FIFO");
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| nvidia.sleepers());
+            // The reader has opened it, and waits for what is never written.
+            let writer = std::fs::OpenOptions::new().write(true).open(&hanging).expect("a reader");
+            assert!(nvidia.cards.try_lock().is_ok(), "a scrape would hang");
+            drop(writer);
+            assert_eq!(reader.join().expect("no panic"), (true, false));
+        });
     }
 
     /// With a library that can't be loaded, loading it would be said.

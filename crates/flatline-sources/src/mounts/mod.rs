@@ -73,6 +73,23 @@ pub struct Mount {
     pub unasked: Option<Unasked>,
 }
 
+impl Mount {
+    /// Who answers for it, as far as its source tells: `nas` of `nas:/films`, `//nas/films` and `me@nas:`. What names no
+    /// server (`gvfsd-fuse`) is taken for one.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        let source = self.labels.source.as_str();
+        let url = source.split_once("//").filter(|(scheme, _)| scheme.is_empty() || scheme.ends_with(':'));
+        let server = match url {
+            Some((_, place)) => place.split('/').next(),
+            // An address of IPv6 has colons of its own, in brackets.
+            None => source.split(":/").next().map(|server| server.trim_end_matches(':')),
+        };
+        let server = server.unwrap_or(source);
+        server.rsplit_once('@').map_or(server, |(_, server)| server)
+    }
+}
+
 /// Why a mount is not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unasked {
@@ -286,6 +303,26 @@ mod tests {
         let found = select(&parse_mountinfo(HOST.as_bytes()).0, options);
         let mounts = found.mounts.iter().map(|mount| (mount.labels.mountpoint.clone(), mount.unasked));
         (mounts.collect(), found.beyond_bound, found.alike)
+    }
+
+    #[test]
+    fn a_source_names_its_server() {
+        for (source, server) in [
+            ("nas:/films", "nas"),
+            ("//nas/films/new", "nas"),
+            ("[fd00::5]:/films", "[fd00::5]"),
+            ("me@nas:", "nas"),
+            ("me@nas:/home/me", "nas"),
+            ("https://me:secret@nas:8443/dav", "nas:8443"),
+            ("mon1,mon2:/", "mon1,mon2"),
+            ("gvfsd-fuse", "gvfsd-fuse"),
+            ("", ""),
+        ] {
+            let labels = Labels { mountpoint: String::new(), fstype: String::new(), source: source.to_owned() };
+            let device = parse_mountinfo(HOST.as_bytes()).0[0].device;
+            let mount = Mount { device, mountpoint: PathBuf::new(), labels: Arc::new(labels), unasked: None };
+            assert_eq!(mount.server(), server, "{source}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,6 +24,10 @@ const MAX_BYTES: usize = 1 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A child that has been killed ends within this, or it hangs in the kernel.
 const DIES_WITHIN: Duration = Duration::from_secs(2);
+/// The thread says so often that it lives while it rests ...
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+/// ... and after so long without, beyond what a drive may take, what it has learnt is not served any more.
+const DEAD_AFTER: Duration = Duration::from_secs(60);
 const NICE: i32 = 10;
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -84,38 +88,58 @@ pub(super) struct Known {
     pub(super) answer: Option<(Arc<Report>, SystemTime)>,
 }
 
+/// The drives, how long a child has been running, and why none can be started.
+type Learnt = (BTreeMap<String, Known>, Duration, Option<SourceError>);
+
 /// What the thread and the collector share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    /// When the thread last said that it lives.
+    looked: Instant,
     drives: BTreeMap<String, Known>,
     /// Since when a child has been running.
     running: Option<Instant>,
     problem: Option<SourceError>,
 }
 
+impl Shared {
+    fn new() -> Self {
+        Self { looked: Instant::now(), drives: BTreeMap::new(), running: None, problem: None }
+    }
+}
+
 /// Asks until it is dropped.
 #[derive(Debug)]
 pub(super) struct Asker {
     shared: Arc<Mutex<Shared>>,
+    options: Options,
     /// Nothing is ever sent: its end tells the thread to leave.
     _wanted: SyncSender<()>,
 }
 
 impl Asker {
     pub(super) fn start(roots: Roots, options: Options) -> Result<Self, String> {
-        let shared = Arc::new(Mutex::new(Shared::default()));
+        let shared = Arc::new(Mutex::new(Shared::new()));
         let (wanted, until) = sync_channel(0);
-        let asking = Asking { roots, options, shared: Arc::clone(&shared), until };
+        let asking = Asking { roots, options: options.clone(), shared: Arc::clone(&shared), until };
         let thread = thread::Builder::new().name("fl-smartctl".to_owned()).stack_size(STACK_BYTES);
         thread.spawn(move || asking.run()).map_err(|error| error.to_string())?;
-        Ok(Self { shared, _wanted: wanted })
+        Ok(Self { shared, options, _wanted: wanted })
     }
 
-    /// The drives, how long a child has been running, and why none can be started.
-    pub(super) fn known(&self) -> (BTreeMap<String, Known>, Duration, Option<SourceError>) {
+    /// What is known now.
+    ///
+    /// # Errors
+    /// When the thread that asks does not run any more, or hangs: what it last learnt is no news then.
+    pub(super) fn known(&self) -> Result<Learnt, SourceError> {
         let shared = lock(&self.shared);
+        let silent = shared.looked.elapsed();
+        if silent > self.options.timeout.saturating_add(DEAD_AFTER) {
+            let detail = format!("nobody has asked the drives for {} s", silent.as_secs());
+            return Err(SourceError { path: self.options.program.as_path().into(), fault: Fault::IoError, detail });
+        }
         let running = shared.running.map_or(Duration::ZERO, |since| since.elapsed());
-        (shared.drives.clone(), running, shared.problem.clone())
+        Ok((shared.drives.clone(), running, shared.problem.clone()))
     }
 }
 
@@ -152,14 +176,28 @@ impl Asking {
                     Err(state) => known.state = state,
                 }
             }
-            if self.until.recv_timeout(self.options.interval) != Err(RecvTimeoutError::Timeout) {
+            if !self.rest() {
                 return;
             }
         }
     }
 
-    /// A collector that is started anew has a thread of its own.
+    /// Until the next round; whether there is to be one.
+    fn rest(&self) -> bool {
+        let begun = Instant::now();
+        while self.wanted() {
+            let left = self.options.interval.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return true;
+            }
+            let _ = self.until.recv_timeout(left.min(SIGN_OF_LIFE));
+        }
+        false
+    }
+
+    /// Whether to go on: a collector that is started anew has a thread of its own. Whoever wants to know lives.
     fn wanted(&self) -> bool {
+        lock(&self.shared).looked = Instant::now();
         self.until.try_recv() == Err(TryRecvError::Empty)
     }
 
@@ -256,10 +294,25 @@ fn listen(mut output: ChildStdout, deadline: Instant) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::State;
+    use super::{Asker, DEAD_AFTER, Options, Shared, State, lock};
+    use std::sync::mpsc::sync_channel;
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant};
 
     #[test]
     fn labels_are_those_of_the_catalogue() {
         assert_eq!(State::ALL.map(State::label).join(", "), flatline_catalog::drives::STATE.bound);
+    }
+
+    #[test]
+    fn what_a_dead_thread_learnt_is_not_served() {
+        let options =
+            Options { program: "smartctl".into(), interval: Duration::from_secs(600), timeout: Duration::from_secs(1) };
+        let shared = Arc::new(Mutex::new(Shared::new()));
+        let asker = Asker { shared: Arc::clone(&shared), options, _wanted: sync_channel(0).0 };
+        asker.known().expect("it lives");
+        let long_ago = Instant::now().checked_sub(DEAD_AFTER + Duration::from_secs(3));
+        lock(&shared).looked = long_ago.expect("the host is up for long");
+        assert!(asker.known().is_err_and(|error| error.detail.contains("nobody has asked")));
     }
 }

@@ -1,7 +1,8 @@
 //! Network mounts: whether each answers, since when it does not, and what the kernel's clients count.
 //!
 //! Each mount is asked by a thread of its own, which hangs when the mount does. It is not asked again until that thread
-//! comes back, so that a mount costs one thread however long it hangs and however often it is scraped.
+//! comes back, so that a mount costs one thread however long it hangs and however often it is scraped. The mounts of one
+//! server hang together, so only a share of the threads is theirs.
 
 mod reading;
 mod track;
@@ -80,7 +81,7 @@ fn init(environment: &Environment) -> Init {
             timeout,
             patience,
             tracks: HashMap::new(),
-            errands: Errands::apart("fl-mount"),
+            errands: Errands::apart("fl-mount").sharing(|one: &Question, other| one.server == other.server),
             client_errands: Errands::apart("fl-mount-stats"),
             clients: None,
         })
@@ -90,13 +91,20 @@ fn init(environment: &Environment) -> Init {
 /// A file system at a place: its number may later be another's.
 type Identity = (Device, PathBuf);
 
+/// A file system that is asked, and who is to answer for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Question {
+    device: Device,
+    server: String,
+}
+
 struct Mounts {
     reader: source::Reader,
     roots: Roots,
     timeout: Duration,
     patience: Duration,
     tracks: HashMap<Identity, Track>,
-    errands: Errands<Device, Reply>,
+    errands: Errands<Question, Reply>,
     client_errands: Errands<(), (Clients, Vec<SourceError>)>,
     /// What the kernel's clients said; `None` when they do not answer, as what is old must not be shown as new.
     clients: Option<Clients>,
@@ -124,6 +132,10 @@ fn identity(mount: &Mount) -> Identity {
     (mount.device, mount.mountpoint.clone())
 }
 
+fn question(mount: &Mount) -> Question {
+    Question { device: mount.device, server: mount.server().to_owned() }
+}
+
 impl Mounts {
     /// Forgets what is not mounted any more.
     fn keep(&mut self, mounts: &[Mount]) {
@@ -139,27 +151,32 @@ impl Mounts {
     fn ask(&mut self, base: &Path, mounts: &[Mount]) {
         let mut replies = self.errands.settled();
         let begun = Instant::now();
-        let questions = mounts.iter().filter(|mount| mount.unasked.is_none()).map(|mount| {
+        let mut due: Vec<&Mount> = mounts.iter().filter(|mount| mount.unasked.is_none()).collect();
+        // Those that there was no thread for come first, so that each has its turn.
+        due.sort_by_key(|mount| self.tracks.get(&identity(mount)).is_some_and(|track| track.last().is_some()));
+        let questions = due.iter().map(|mount| {
             let (base, mountpoint, device) = (base.to_path_buf(), mount.mountpoint.clone(), mount.device);
-            (device, move || {
+            let ask = move || {
                 let asked = Instant::now();
                 let answer = source::ask(&base, &mountpoint, device);
                 Reply { mountpoint, answer, asked, took: asked.elapsed(), at: SystemTime::now() }
-            })
+            };
+            (question(mount), ask)
         });
         replies.extend(self.errands.run(questions, self.patience));
         let mut told = HashSet::new();
-        for (device, reply) in replies {
+        for (Question { device, .. }, reply) in replies {
             let identity = (device, reply.mountpoint.clone());
             if let Some(track) = self.tracks.get_mut(&identity) {
                 track.replied(reply, self.timeout);
                 told.insert(identity);
             }
         }
-        for (identity, track) in &mut self.tracks {
-            let (device, _) = identity;
-            match self.errands.is_out(device) {
-                out if out || told.contains(identity) => track.is_out(out, begun),
+        for mount in mounts {
+            let identity = identity(mount);
+            let Some(track) = self.tracks.get_mut(&identity) else { continue };
+            match self.errands.is_out(&question(mount)) {
+                out if out || told.contains(&identity) => track.is_out(out, begun),
                 _ => track.was_not_asked(),
             }
         }

@@ -174,9 +174,9 @@ impl Tally {
             }
             Packet::Record(raw) => raw,
             Packet::Fragment(fragment) => {
-                *heard.lost.get_or_insert(0) += session.sequence.take(fragment.sequence());
+                heard.lose(session.sequence.take(fragment.sequence()));
                 joined = session.fragments.join(&fragment, arrival.at);
-                *heard.lost.get_or_insert(0) += session.fragments.expire(arrival.at);
+                heard.lose(session.fragments.expire(arrival.at));
                 heard.last = Some(wall);
                 let Some(joined) = &joined else { return Ok(()) };
                 joined
@@ -184,7 +184,7 @@ impl Tally {
         };
         let record = record(raw).map_err(|_| Reason::Malformed)?;
         heard.last = Some(wall);
-        *heard.lost.get_or_insert(0) += session.sequence.take(record.sequence);
+        heard.lose(session.sequence.take(record.sequence));
         heard.take_record(&record, classifier);
         keep(sender, &record.text);
         Ok(())
@@ -195,7 +195,7 @@ impl Tally {
         for (session, heard) in self.sessions.iter_mut().zip(&mut self.received.senders) {
             let given_up = session.fragments.expire(now);
             if given_up > 0 {
-                *heard.lost.get_or_insert(0) += given_up;
+                heard.lose(given_up);
             }
         }
     }
@@ -235,6 +235,11 @@ impl Session {
 }
 
 impl Heard {
+    fn lose(&mut self, messages: u64) {
+        let lost = self.lost.get_or_insert(0);
+        *lost = lost.saturating_add(messages);
+    }
+
     fn take_record(&mut self, record: &Record<'_>, classifier: &Classifier) {
         self.messages += 1;
         self.classify(&record.text, Some(record.facility), classifier);
@@ -343,6 +348,19 @@ mod tests {
             play.send(&[b'x'; 2000], KNOWN);
         }
         assert_eq!(play.kept.len(), 17, "five of 2000 bytes, then the bytes are used up");
+    }
+
+    #[test]
+    fn a_forged_number_is_no_loss() {
+        let mut play = Play::new();
+        for number in [1, u64::MAX - 1, 2, u64::MAX - 1, 4] {
+            play.send(format!("6,{number},1,-;x").as_bytes(), KNOWN);
+        }
+        assert_eq!(play.tally.received.senders[0].lost, Some(0));
+        // However it came to be so high, it does not wrap.
+        play.tally.received.senders[0].lost = Some(u64::MAX);
+        play.send(b"6,6,1,-;x", KNOWN);
+        assert_eq!(play.tally.received.senders[0].lost, Some(u64::MAX));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! One question to one target.
 
+use super::blocking::Blocking;
 use super::lookup::{Lookup, LookupError};
 use super::trust::{self, HostRoots, Shown};
-use flatline_sources::probes::{Failure, Place, Target, judge};
+use flatline_sources::probes::{Failure, Place, Target, Verdict, judge};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use tokio::net::TcpStream;
 
 /// What came of it, as far as it came.
@@ -28,9 +30,10 @@ pub(super) struct Trouble {
 /// Asks one target, again and again.
 #[derive(Debug)]
 pub(super) struct Prober {
-    pub(super) target: Target,
+    pub(super) target: Arc<Target>,
     pub(super) shown: Shown,
     means: Means,
+    judging: Blocking,
 }
 
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl Prober {
             Place::Tcp { host, port } => Means::Tcp(Lookup::default(), host.clone(), *port),
             Place::Http(url) => Means::Http(client(&target, roots, &shown)?, url.clone()),
         };
-        Ok(Self { target, shown, means })
+        Ok(Self { target: Arc::new(target), shown, means, judging: Blocking::default() })
     }
 
     /// Asks once; gives up at the target's deadline.
@@ -80,10 +83,21 @@ impl Prober {
         let status = response.status().as_u16();
         answer.status = Some(status);
         let body = self.body(response).await?;
-        let verdict = judge(&self.target, status, &body);
+        let verdict = self.judge(status, body).await?;
         answer.matched = verdict.matched;
         answer.capture = verdict.capture;
         verdict.failure.map_or(Ok(()), |failure| Err(Trouble { failure, detail: describe(failure, status) }))
+    }
+
+    /// A regular expression takes seconds for megabytes of what it is bad at: not on the thread of all probes, and not
+    /// beyond the deadline.
+    async fn judge(&self, status: u16, body: Vec<u8>) -> Result<Verdict, Trouble> {
+        if self.target.body.is_none() {
+            return Ok(judge(&self.target, status, &body));
+        }
+        let target = Arc::clone(&self.target);
+        let verdict = self.judging.run(move || judge(&target, status, &body)).await;
+        verdict.map_err(|error| Trouble { failure: Failure::Timeout, detail: format!("matching the body: {error}") })
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, Trouble> {

@@ -4,6 +4,7 @@
 //! does can therefore delay a scrape, and nobody who may scrape can choose whom this host connects to.
 
 mod ask;
+mod blocking;
 mod lookup;
 mod runner;
 #[cfg(test)]

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-/// A TLS handshake and a regular expression need more than a read does.
+/// A TLS handshake needs more than a read does.
 const STACK_BYTES: usize = 1 << 20;
-/// What the host's resolver needs.
-const LOOKUP_STACK_BYTES: usize = 256 * 1024;
+/// What the host's resolver and a regular expression need.
+const BLOCKING_STACK_BYTES: usize = 256 * 1024;
 /// Probes of a long interval begin soon, too.
 const FIRST_WITHIN: Duration = Duration::from_secs(10);
 /// Intervals vary by this share to both sides, so that the probes of many hosts do not march in step.
@@ -81,10 +81,10 @@ impl Runner {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            // One for each probe's lookup, so that none waits for another's.
-            .max_blocking_threads(probers.len())
-            .thread_stack_size(LOOKUP_STACK_BYTES)
-            .thread_name("fl-lookup")
+            // For each probe one to look up its name and one to look at its body, so that none waits for another's.
+            .max_blocking_threads(2 * probers.len())
+            .thread_stack_size(BLOCKING_STACK_BYTES)
+            .thread_name("fl-probes-block")
             .build()
             .map_err(|error| error.to_string())?;
         let board = Arc::new(Mutex::new(Board { alive: Instant::now(), seen: vec![Seen::default(); probers.len()] }));
@@ -98,7 +98,7 @@ impl Runner {
                 tokio::spawn(show_life(shared));
                 let _ = stopped.await;
             });
-            // Not waiting for lookups that hang.
+            // Not waiting for what hangs.
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("fl-probes-run".to_owned()).stack_size(STACK_BYTES);

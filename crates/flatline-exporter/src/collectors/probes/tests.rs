@@ -1,3 +1,4 @@
+use super::blocking::{Blocking, NotDone};
 use super::lookup::{Lookup, LookupError};
 use super::{MAX_PROBES, Target, check};
 
@@ -20,6 +21,29 @@ async fn a_lookup_waits_for_no_other() {
     let name = || "127.0.0.1".to_owned();
     let (first, second) = tokio::join!(lookup.addresses(name(), 1), lookup.addresses(name(), 1));
     assert_eq!(first.expect("an address").len(), 1);
-    assert!(matches!(second, Err(LookupError::Busy)), "{second:?}");
+    assert!(matches!(second, Err(LookupError::NotDone(NotDone::Busy))), "{second:?}");
     assert!(lookup.addresses(name(), 1).await.is_ok());
+}
+
+/// The runtime has one thread: were the work done on it, nobody would come to release it.
+#[tokio::test]
+async fn what_blocks_keeps_nobody_else_from_running() {
+    let judging = Blocking::default();
+    let (release, released) = std::sync::mpsc::channel();
+    let (began, begun) = tokio::sync::oneshot::channel();
+    let first = tokio::spawn({
+        let judging = judging.clone();
+        async move { judging.run(move || (began.send(()), released.recv())).await }
+    });
+    begun.await.expect("it has begun");
+    assert!(matches!(judging.run(|| ()).await, Err(NotDone::Busy)));
+    // Whoever waited gives up, and it goes on nevertheless.
+    first.abort();
+    assert!(matches!(judging.run(|| ()).await, Err(NotDone::Busy)));
+    release.send(()).expect("it waits");
+    while judging.run(|| ()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(judging.run(|| panic!("as this test wants it")).await, Err::<(), _>(NotDone::Lost(_))));
+    assert!(judging.run(|| ()).await.is_ok());
 }

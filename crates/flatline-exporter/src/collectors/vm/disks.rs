@@ -1,5 +1,6 @@
 //! From the answers of one QEMU to its disks: whose requests are in flight, and when each last made progress.
 
+use super::names::cut;
 use flatline_qmp::{Block, BlockStats, Inserted, Poll, Stats};
 use flatline_sources::vm::{DiskDevice, ProxmoxConfig};
 use std::collections::HashMap;
@@ -103,7 +104,7 @@ impl Tracker {
         for (device, queues) in &poll.queues {
             let indices: Vec<Option<u16>> = queues.iter().map(|queue| queue.used_idx).collect();
             let moved = self.used.get(device).map(|before| *before != indices);
-            let in_flight = queues.iter().map(|queue| queue.inuse).sum();
+            let in_flight = queues.iter().fold(0, |sum: u64, queue| sum.saturating_add(queue.inuse));
             let disks = devices.iter().filter(|other| **other == Some(device)).count();
             summed.insert(device.as_str(), Queues { in_flight, moved, disks });
             used.insert(device.clone(), indices);
@@ -170,7 +171,8 @@ fn name(stats: &BlockStats) -> String {
     let id = stats.qdev.as_deref().and_then(device_id);
     let drive = stats.device.strip_prefix("drive-").unwrap_or(&stats.device);
     let node = stats.node_name.as_deref().unwrap_or_default();
-    [id.unwrap_or_default(), drive, node].into_iter().find(|name| !name.is_empty()).unwrap_or("unnamed").to_owned()
+    let name = [id.unwrap_or_default(), drive, node].into_iter().find(|name| !name.is_empty()).unwrap_or("unnamed");
+    cut(name).to_owned()
 }
 
 /// The id in a QOM path or plain id; devices without one are numbered by QEMU anew at each start and have none.
@@ -237,21 +239,25 @@ fn describe(
     let configured = proxmox.and_then(|config| config.disks.iter().find(|disk| disk.key == name));
     let inserted = block.and_then(|block| block.inserted.as_ref());
     let iothread = match (detail, configured) {
-        (Some(detail), _) => detail.iothread.clone().unwrap_or_else(|| "none".to_owned()),
-        (None, Some(configured)) => if configured.iothread { "yes" } else { "none" }.to_owned(),
-        (None, None) => String::new(),
+        (Some(detail), _) => detail.iothread.as_deref().unwrap_or("none"),
+        (None, Some(configured)) if configured.iothread => "yes",
+        (None, Some(_)) => "none",
+        (None, None) => "",
     };
-    let aio = detail.and_then(|detail| detail.aio.clone()).or_else(|| configured?.aio.clone());
+    let aio = detail.and_then(|detail| detail.aio.as_deref()).or_else(|| configured?.aio.as_deref());
     let controller = detail.and_then(|detail| detail.controller.as_deref()).map(unaliased);
-    let controller = controller.or_else(|| configured_controller(&name, proxmox?)).unwrap_or_default().to_owned();
+    let controller = controller.or_else(|| configured_controller(&name, proxmox?));
+    let format = inserted.and_then(|inserted| inserted.drv.as_deref());
+    let io_status = block.and_then(|block| block.io_status.as_deref());
+    let label = |text: Option<&str>| cut(text.unwrap_or_default()).to_owned();
     Disk {
         name,
         stats: stats.stats.clone(),
-        controller,
-        iothread,
-        aio: aio.unwrap_or_default(),
-        format: inserted.and_then(|inserted| inserted.drv.clone()).unwrap_or_default(),
-        io_status: block.and_then(|block| block.io_status.clone()).unwrap_or_default(),
+        controller: label(controller),
+        iothread: label(Some(iothread)),
+        aio: label(aio),
+        format: label(format),
+        io_status: label(io_status),
         limits: inserted.and_then(limits),
         ..Disk::default()
     }
@@ -343,6 +349,35 @@ mod tests {
 
     fn seen(disks: &[Disk]) -> Vec<(Option<u64>, f64)> {
         disks.iter().map(|disk| (disk.in_flight, disk.last_progress - START)).collect()
+    }
+
+    #[test]
+    fn what_becomes_a_label_is_cut() {
+        let long = "x".repeat(1000);
+        let mut poll = poll(&[(&long, 1), (&long, 2)], &[]);
+        let inserted = Inserted { drv: Some(long.clone()), ..Inserted::default() };
+        poll.blocks = Some(vec![Block {
+            device: format!("drive-{long}"),
+            qdev: Some(long.clone()),
+            io_status: Some(long.clone()),
+            inserted: Some(inserted),
+            ..Block::default()
+        }]);
+        let (disks, _) = Tracker::default().update(&poll, &Details::default(), START);
+        let cut = "x".repeat(128);
+        let names: Vec<&str> = disks.iter().map(|disk| disk.name.as_str()).collect();
+        assert_eq!(names, [cut.clone(), format!("{cut}#2")]);
+        assert!(disks.iter().all(|disk| disk.format == cut && disk.io_status == cut));
+    }
+
+    /// A monitor may claim any number.
+    #[test]
+    fn queues_that_can_not_be_so_full_are_no_panic() {
+        let mut poll = poll(&[("virtio0", 1)], &[("virtio0", u64::MAX, 1)]);
+        let queues = poll.queues.values_mut().next().expect("a device");
+        queues.push(queues[0]);
+        let (disks, _) = Tracker::default().update(&poll, &Details::default(), START);
+        assert_eq!(disks[0].in_flight, Some(u64::MAX));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Virtual machines: whether QEMU answers, what the guest is doing, and whether each disk makes progress.
 //!
 //! One poll asks all machines at once, each within the same deadline, so that a dead one costs the others nothing.
-//! What may hang without a deadline, QEMU's command line and Proxmox's configuration, is read on threads of its own.
+//! What may hang without a deadline, QEMU's command line and Proxmox's configuration, is read on threads of its own: on
+//! some for each of the two, as all of `/etc/pve` hangs together when its file system does.
 
 mod disks;
 mod names;
@@ -37,7 +38,7 @@ pub(super) static COLLECTOR: Descriptor = Descriptor {
 const SOCKETS: &str = "collector.vm.sockets";
 const TIMEOUT: &str = "collector.vm.timeout";
 const MAX_VMS: &str = "collector.vm.max-vms";
-/// How long a poll waits for command lines and configurations; who is later is known at the next poll.
+/// How long a poll waits for command lines, and again for configurations; who is later is known at the next poll.
 const ERRANDS_PATIENCE: Duration = Duration::from_millis(50);
 
 fn flags() -> Vec<Arg> {
@@ -77,7 +78,8 @@ fn init(environment: &Environment) -> Init {
             runtime,
             watched: HashMap::new(),
             names: Names::default(),
-            errands: Errands::new("fl-vm-errand"),
+            command_lines: Errands::new("fl-vm-cmdline"),
+            configurations: Errands::new("fl-vm-config"),
         })),
         Err(error) => Init::Failed(format!("no event loop for the monitors: {error}")),
     }
@@ -90,7 +92,10 @@ struct Watcher {
     runtime: Runtime,
     watched: HashMap<PathBuf, Watched>,
     names: Names,
-    errands: Errands<Errand, Finding>,
+    command_lines: Errands<Qemu, Result<CommandLine, SourceError>>,
+    /// By Proxmox's number, whose file it is: a QEMU that was restarted does not read it once more. Which QEMU it was
+    /// read for comes with it.
+    configurations: Errands<u32, (Qemu, Result<ProxmoxConfig, SourceError>)>,
 }
 
 /// What is kept of one machine between polls, by its socket.
@@ -113,19 +118,11 @@ struct Watched {
 /// A process for good: its id and when it started.
 type Identity = (u32, u64);
 
-/// A read that may hang, for the machine at a socket.
+/// A process at a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Errand {
+struct Qemu {
     socket: PathBuf,
     process: Identity,
-    /// Proxmox's number when its configuration is wanted, else it's QEMU's command line.
-    vmid: Option<u32>,
-}
-
-/// What came back.
-enum Finding {
-    CommandLine(Result<CommandLine, SourceError>),
-    Proxmox(Result<ProxmoxConfig, SourceError>),
 }
 
 /// One machine during a poll.
@@ -211,35 +208,45 @@ impl Watcher {
 impl Watcher {
     /// Reads what may hang, once for each process.
     fn run_errands(&mut self, asked: &[Asked], faults: &mut Faults) {
-        let mut wanted = Vec::new();
-        for Asked { vm, process, .. } in asked {
-            let Some((pid, process)) = process else { continue };
-            let (Some(watched), process) = (self.watched.get(&vm.socket), (*pid, process.start_ticks)) else {
-                continue;
-            };
-            let errand = |vmid| Errand { socket: vm.socket.clone(), process, vmid };
-            if watched.command_line_of != Some(process) {
-                wanted.push(errand(None));
-            }
-            if vm.vmid.is_some() && watched.proxmox_of != Some(process) {
-                wanted.push(errand(vm.vmid));
-            }
+        self.read_command_lines(asked, faults);
+        self.read_configurations(asked, faults);
+    }
+
+    fn read_command_lines(&mut self, asked: &[Asked], faults: &mut Faults) {
+        let wanted = self.without(asked, |watched| watched.command_line_of);
+        let reads = wanted.into_iter().map(|(_, qemu)| {
+            let (roots, (pid, _)) = (self.roots.clone(), qemu.process);
+            (qemu, move || source::read_command_line(&roots, pid))
+        });
+        for (qemu, found) in self.command_lines.run(reads, ERRANDS_PATIENCE) {
+            let Some(watched) = self.watched.get_mut(&qemu.socket) else { continue };
+            watched.command_line_of = Some(qemu.process);
+            watched.details.devices = told(found, faults).map(|line| line.disks);
         }
-        let roots = &self.roots;
-        let runs = wanted.into_iter().map(|errand| (errand.clone(), errand.read(roots.clone())));
-        for (errand, finding) in self.errands.run(runs, ERRANDS_PATIENCE) {
-            let Some(watched) = self.watched.get_mut(&errand.socket) else { continue };
-            match finding {
-                Finding::CommandLine(found) => {
-                    watched.command_line_of = Some(errand.process);
-                    watched.details.devices = told(found, faults).map(|line| line.disks);
-                }
-                Finding::Proxmox(found) => {
-                    watched.proxmox_of = Some(errand.process);
-                    watched.details.proxmox = told(found, faults);
-                }
-            }
+    }
+
+    fn read_configurations(&mut self, asked: &[Asked], faults: &mut Faults) {
+        let wanted = self.without(asked, |watched| watched.proxmox_of);
+        let reads = wanted.into_iter().filter_map(|(vmid, qemu)| {
+            let (roots, vmid) = (self.roots.clone(), vmid?);
+            Some((vmid, move || (qemu, source::read_proxmox_config(&roots, vmid))))
+        });
+        for (_, (qemu, found)) in self.configurations.run(reads, ERRANDS_PATIENCE) {
+            let Some(watched) = self.watched.get_mut(&qemu.socket) else { continue };
+            watched.proxmox_of = Some(qemu.process);
+            watched.details.proxmox = told(found, faults);
         }
+    }
+
+    /// The processes this has not been read for, with Proxmox's number.
+    fn without(&self, asked: &[Asked], read_for: fn(&Watched) -> Option<Identity>) -> Vec<(Option<u32>, Qemu)> {
+        let without = asked.iter().filter_map(|Asked { vm, process, .. }| {
+            let (pid, process) = process.as_ref()?;
+            let process = (*pid, process.start_ticks);
+            let wanted = read_for(self.watched.get(&vm.socket)?) != Some(process);
+            wanted.then(|| (vm.vmid, Qemu { socket: vm.socket.clone(), process }))
+        });
+        without.collect()
     }
 
     fn reading(&mut self, mut asked: Vec<Asked>, left_out: usize, faults: &mut Faults) -> Vms {
@@ -286,15 +293,6 @@ impl Watcher {
             taps: taps.iter().filter(|tap| Some(tap.vmid) == vm.vmid).cloned().collect(),
             disks,
             disks_left_out,
-        }
-    }
-}
-
-impl Errand {
-    fn read(self, roots: Roots) -> impl FnOnce() -> Finding + Send + 'static {
-        move || match self.vmid {
-            Some(vmid) => Finding::Proxmox(source::read_proxmox_config(&roots, vmid)),
-            None => Finding::CommandLine(source::read_command_line(&roots, self.process.0)),
         }
     }
 }

@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 /// Longer names are cut: they become labels of every series.
 const MAX_CHARS: usize = 128;
 
+/// What others say, as a label.
+pub(super) fn cut(text: &str) -> &str {
+    text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end])
+}
+
 /// Which name belongs to which socket. Who has a name keeps it for as long as its socket exists: two machines that
 /// claim one name must not swap their histories because one of them restarts.
 #[derive(Debug, Default)]
@@ -22,17 +27,17 @@ struct Name {
 impl Names {
     /// The label of the machine at `socket` that calls itself `claimed`; new when it is not the one it had before.
     pub(super) fn label(&mut self, socket: &Path, claimed: &str) -> &str {
-        let claimed: String = claimed.chars().take(MAX_CHARS).collect();
+        let claimed = cut(claimed);
         let known = self.by_socket.get(socket).is_some_and(|name| name.claimed == claimed);
         if !known {
             self.by_socket.remove(socket);
             let taken = self.by_socket.values().any(|name| name.label == claimed);
-            let label = if taken { format!("{claimed}@{}", socket.display()) } else { claimed.clone() };
+            let label = if taken { format!("{claimed}@{}", socket.display()) } else { claimed.to_owned() };
             if taken {
                 tracing::warn!(name = claimed, socket = %socket.display(), vm = label,
                     "another virtual machine has this name; give each its own with --collector.vm.sockets=NAME=PATH");
             }
-            self.by_socket.insert(socket.to_owned(), Name { claimed, label });
+            self.by_socket.insert(socket.to_owned(), Name { claimed: claimed.to_owned(), label });
         }
         self.by_socket.get(socket).map_or("", |name| &name.label)
     }
