@@ -4,11 +4,10 @@
 //! full; a reader that was too slow is told so once and goes on with the oldest record there is. How many it missed
 //! is the gap between the sequence numbers.
 
-use crate::read::open_at;
 use crate::{Probe, Roots, SourceError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat, major, minor};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat, major, minor};
 use rustix::io::{Errno, read, retry_on_intr};
 use std::path::Path;
 use std::sync::Arc;
@@ -47,10 +46,10 @@ impl Ring {
     pub fn probe(roots: &Roots) -> Probe<Self> {
         let path = roots.rootfs.join("dev/kmsg");
         if let Some(file) = handed_over(roots) {
-            return Probe::Present(Self { file, path: path.into() });
+            return Probe::Present(Self { file, path: (&*path).into() });
         }
-        match open_at(CWD, path.as_path(), OFlags::NONBLOCK) {
-            Ok(file) => Probe::Present(Self { file, path: path.into() }),
+        match path.open(OFlags::NONBLOCK) {
+            Ok(file) => Probe::Present(Self { file, path: (&*path).into() }),
             Err(Errno::NOENT) => Probe::Absent(format!("no {}", path.display())),
             Err(errno) => Probe::Broken(SourceError::os(&path, errno)),
         }
@@ -90,7 +89,7 @@ fn handed_over(roots: &Roots) -> Option<OwnedFd> {
         FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
             && (major(stat.st_rdev), minor(stat.st_rdev)) == KMSG
     });
-    (is_log && roots.rootfs == Path::new("/")).then_some(())?;
+    (is_log && roots.rootfs == *Path::new("/")).then_some(())?;
     let flags = fcntl_getfl(&input).ok()?;
     fcntl_setfl(&input, flags | OFlags::NONBLOCK).ok()?;
     Some(input)

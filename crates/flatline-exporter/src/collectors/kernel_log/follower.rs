@@ -63,7 +63,7 @@ impl Follower {
         tally.resume(&boot_id);
         let path = environment.roots.rootfs.join("dev/kmsg");
         let counted = Counted { tally, looked: Instant::now(), at_end: false, error: None };
-        let shared = Arc::new(Shared { path, counted: Mutex::new(counted), caught_up: Condvar::new() });
+        let shared = Arc::new(Shared { path: path.to_path_buf(), counted: Mutex::new(counted), caught_up: Condvar::new() });
         let following = Arc::clone(&shared);
         let thread = thread::Builder::new().name("fl-kmsg".to_owned()).stack_size(STACK_BYTES);
         thread.spawn(move || follow(&ring, &classifier, &following, kept)).map_err(|error| error.to_string())?;
