@@ -14,7 +14,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use flatline_sources::Roots;
+use flatline_sources::{HostPath, Roots};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -273,7 +273,7 @@ fn settings(matches: ArgMatches) -> Settings {
     let path = |name: &str| matches.get_one::<PathBuf>(name).cloned();
     let on = |name: &str, default: bool| switch_value(&matches, name).unwrap_or(default);
     let (enabled, disabled) = choose_collectors(&matches);
-    let sysfs = path("path.sysfs").unwrap_or_default();
+    let sysfs = HostPath::from(path("path.sysfs").unwrap_or_default());
     Settings {
         listen: matches.get_many::<ListenAddress>("web.listen-address").into_iter().flatten().cloned().collect(),
         systemd_socket: on("web.systemd-socket", false),
@@ -287,10 +287,10 @@ fn settings(matches: ArgMatches) -> Settings {
         log_level: matches.get_one("log.level").copied().unwrap_or(LevelFilter::INFO),
         log_format: matches.get_one("log.format").copied().unwrap_or(logging::Format::Logfmt),
         roots: Roots {
-            procfs: path("path.procfs").unwrap_or_default(),
-            cgroup: path("path.cgroup").unwrap_or_else(|| sysfs.join("fs/cgroup")),
+            procfs: path("path.procfs").unwrap_or_default().into(),
+            cgroup: path("path.cgroup").map_or_else(|| sysfs.join("fs/cgroup"), HostPath::from),
             sysfs,
-            rootfs: path("path.rootfs").unwrap_or_default(),
+            rootfs: path("path.rootfs").unwrap_or_default().into(),
         },
         state_directory: path("state.directory").unwrap_or_default(),
         enabled,

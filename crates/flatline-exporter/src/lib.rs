@@ -24,6 +24,7 @@ pub mod version;
 use cli::Settings;
 use collector::Environment;
 use commands::Task;
+use flatline_sources::Roots;
 use flatline_web::Reloader;
 use http::server::{MAX_CONNECTIONS, Server, into_tokio};
 use http::{App, Buffers, MAX_PASSWORD_CHECKS};
@@ -63,6 +64,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let log = logging::init(settings.log_level, settings.log_format);
     if let Err(reason) = &locked {
         tracing::info!(reason, "memory is not locked; answers may be late while the host swaps");
+    }
+    if settings.roots != Roots::default() && !flatline_sources::confines_links() {
+        tracing::warn!("this kernel has no openat2 (Linux 5.6): links in the --path.* trees are followed out of them");
     }
     let outcome = serve(&settings, locked.is_ok());
     let code = match outcome {

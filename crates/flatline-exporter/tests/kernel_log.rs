@@ -161,6 +161,25 @@ fn a_flood_of_garbage_is_counted_and_scrapes_are_answered() {
 }
 
 #[test]
+fn what_is_no_log_is_not_followed() {
+    let host = Host::new();
+    std::fs::remove_file(host.path("dev/kmsg")).expect("remove");
+    std::fs::write(host.path("dev/kmsg"), "6,1,0,-;a file\n").expect("write");
+    let samples = host.exporter().scrape();
+    assert!(samples.any("flatline_collector_state{collector=\"kernel_log\",state=\"off\""));
+}
+
+#[test]
+fn a_log_that_has_ended_is_an_error_and_not_silence() {
+    let mut host = Host::new();
+    let exporter = host.exporter();
+    host.says(&exporter, 0, HUNG);
+    // Nobody holds the pipe open for writing any more.
+    host.ring = File::open("/dev/null").expect("there");
+    exporter.scrape_until("noticed", |samples| samples.collector("success", "kernel_log") == Some(0.0));
+}
+
+#[test]
 fn without_the_device_the_collector_is_off() {
     let host = Host::new();
     std::fs::remove_file(host.path("dev/kmsg")).expect("remove");

@@ -91,11 +91,6 @@ impl NameTime {
 /// When the file can't be read or is no time zone.
 pub fn host_zone(roots: &Roots) -> Result<TimeZone, SourceError> {
     let path = roots.rootfs.join("etc/localtime");
-    // A link to an absolute path means a path of that host.
-    let path = match std::fs::read_link(&path) {
-        Ok(target) if target.is_absolute() => roots.rootfs.join(target.strip_prefix("/").unwrap_or(&target)),
-        _ => path,
-    };
     let mut content = Vec::new();
     if !read_optional(&path, STATISTICS_FILE, &mut content)? {
         return Ok(TimeZone::UTC);

@@ -7,7 +7,6 @@
 //! heartbeats go on. The sure way is a unit that says it on shutdown, see [`crate::say_farewell`].
 
 use flatline_sources::Roots;
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 /// Files that are there while the system stops: systemd's and sysvinit's, OpenRC's.
 const EVIDENCE: [&str; 2] = ["run/nologin", "run/openrc/rc.stopping"];
@@ -15,9 +14,7 @@ const EVIDENCE: [&str; 2] = ["run/nologin", "run/openrc/rc.stopping"];
 /// The file that says so, if there is one. Touches `/run` only, which is in memory.
 #[must_use]
 pub fn system_is_stopping(roots: &Roots) -> Option<&'static str> {
-    EVIDENCE
-        .into_iter()
-        .find(|file| statx(CWD, roots.rootfs.join(file), AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE).is_ok())
+    EVIDENCE.into_iter().find(|file| roots.rootfs.join(file).exists())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ fn main() {
     let held = arguments.get(1).and_then(|held| held.parse().ok()).unwrap_or(Options::default().max_held_files);
     let files = files_below(&root);
     let options = Options { max_held_files: held, max_series: u64::MAX, ..Options::default() };
-    let roots = Roots { cgroup: root, ..Roots::default() };
+    let roots = Roots { cgroup: root.into(), ..Roots::default() };
     let Some(mut reader) = Reader::probe(&roots, &options).present() else {
         eprintln!("no cgroup-v2 hierarchy there");
         return;

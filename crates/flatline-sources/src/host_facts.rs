@@ -6,11 +6,12 @@
 //! and one that is stuck does not answer.
 
 use crate::read::{SMALL_FILE, read_optional};
-use crate::{Fault, Roots, SourceError};
+use crate::{Fault, HostPath, Roots, SourceError};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 const MAX_DRIVERS: usize = 128;
+/// Modules that are looked at for them; no kernel has more.
+const MAX_MODULES: usize = 16_384;
 /// Characters; longer values are cut.
 const LONGEST: usize = 128;
 
@@ -80,7 +81,7 @@ const FIRMWARE: [(&str, &str); 5] = [
 /// Reads all facts. What can't be read goes to `faults` and is absent.
 pub fn read(roots: &Roots, faults: &mut dyn FnMut(&SourceError)) -> Facts {
     let (mut facts, mut buffer) = (Facts::default(), Vec::new());
-    let mut value = |path: PathBuf| {
+    let mut value = |path: HostPath| {
         let read = text(&path, &mut buffer);
         read.map_err(|error| faults(&error)).ok().flatten()
     };
@@ -107,15 +108,14 @@ pub fn read(roots: &Roots, faults: &mut dyn FnMut(&SourceError)) -> Facts {
 }
 
 /// By name, so that the same ones are left out each time.
-fn modules(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten();
-    let mut modules: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    modules.sort_unstable();
-    modules
+fn modules(directory: &HostPath) -> Vec<HostPath> {
+    let mut names = directory.names(MAX_MODULES).unwrap_or_default();
+    names.sort_unstable();
+    names.into_iter().map(|name| directory.join(name)).collect()
 }
 
 /// A file's text without the white space around it; `None` when it is not there, or not for us.
-fn text(path: &Path, buffer: &mut Vec<u8>) -> Result<Option<String>, SourceError> {
+fn text(path: &HostPath, buffer: &mut Vec<u8>) -> Result<Option<String>, SourceError> {
     match read_optional(path, SMALL_FILE, buffer) {
         Ok(true) => Ok(Some(clean(buffer))),
         Ok(false) => Ok(None),
@@ -137,6 +137,7 @@ fn clean(content: &[u8]) -> String {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::Path;
 
     fn write(root: &Path, path: &str, content: &[u8]) {
         let path = root.join(path);

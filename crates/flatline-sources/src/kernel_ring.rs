@@ -4,11 +4,10 @@
 //! full; a reader that was too slow is told so once and goes on with the oldest record there is. How many it missed
 //! is the gap between the sequence numbers.
 
-use crate::read::open_at;
 use crate::{Probe, Roots, SourceError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat, major, minor};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat, major, minor};
 use rustix::io::{Errno, read, retry_on_intr};
 use std::path::Path;
 use std::sync::Arc;
@@ -42,15 +41,17 @@ pub enum Next<'b> {
 
 impl Ring {
     /// The standard input where that is this kernel's log (systemd's `StandardInput=file:/dev/kmsg` opens it, so that
-    /// nobody else needs `CAP_SYSLOG`), else `<rootfs>/dev/kmsg`; at the oldest record.
+    /// nobody else needs `CAP_SYSLOG`), else `<rootfs>/dev/kmsg`; at the oldest record. Containers like to have
+    /// something else at that path, `/dev/null` or the console, which is no log: absent.
     #[must_use]
     pub fn probe(roots: &Roots) -> Probe<Self> {
         let path = roots.rootfs.join("dev/kmsg");
         if let Some(file) = handed_over(roots) {
-            return Probe::Present(Self { file, path: path.into() });
+            return Probe::Present(Self { file, path: (&*path).into() });
         }
-        match open_at(CWD, path.as_path(), OFlags::NONBLOCK) {
-            Ok(file) => Probe::Present(Self { file, path: path.into() }),
+        match path.open(OFlags::NONBLOCK) {
+            Ok(file) if is_log(&file) || is_pipe(&file) => Probe::Present(Self { file, path: (&*path).into() }),
+            Ok(_) => Probe::Absent(format!("{} is not the kernel's log (character device 1:11)", path.display())),
             Err(Errno::NOENT) => Probe::Absent(format!("no {}", path.display())),
             Err(errno) => Probe::Broken(SourceError::os(&path, errno)),
         }
@@ -59,10 +60,11 @@ impl Ring {
     /// The next record, if there is one. Never waits. `buffer` should hold [`LONGEST_RECORD`].
     ///
     /// # Errors
-    /// When the device can't be read.
+    /// When the device can't be read, or is none: a log has no end.
     pub fn next<'b>(&self, buffer: &'b mut [u8]) -> Result<Next<'b>, SourceError> {
         match retry_on_intr(|| read(&self.file, &mut *buffer)) {
-            Ok(0) | Err(Errno::AGAIN) => Ok(Next::Empty),
+            Ok(0) => Err(SourceError::unanswered(&self.path, "has ended, as no kernel's log does")),
+            Err(Errno::AGAIN) => Ok(Next::Empty),
             Ok(length) => Ok(Next::Record(&buffer[..length])),
             Err(Errno::PIPE) => Ok(Next::Overrun),
             Err(Errno::INVAL) => Ok(Next::TooLong),
@@ -70,14 +72,15 @@ impl Ring {
         }
     }
 
-    /// Waits for a record, no longer than `patience`.
+    /// Waits for a record, no longer than `patience`; whether there should be one.
     ///
     /// # Errors
     /// When the device can't be waited for.
-    pub fn wait(&self, patience: Duration) -> Result<(), SourceError> {
+    pub fn wait(&self, patience: Duration) -> Result<bool, SourceError> {
         let timeout = Timespec::try_from(patience).ok();
         match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(false),
             Err(errno) => Err(SourceError::os(&self.path, errno)),
         }
     }
@@ -86,20 +89,29 @@ impl Ring {
 /// The standard input, if it is the log of this host and may be read without waiting.
 fn handed_over(roots: &Roots) -> Option<OwnedFd> {
     let input = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
-    let is_log = fstat(&input).is_ok_and(|stat| {
-        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-            && (major(stat.st_rdev), minor(stat.st_rdev)) == KMSG
-    });
-    (is_log && roots.rootfs == Path::new("/")).then_some(())?;
+    (is_log(&input) && roots.rootfs == *Path::new("/")).then_some(())?;
     let flags = fcntl_getfl(&input).ok()?;
     fcntl_setfl(&input, flags | OFlags::NONBLOCK).ok()?;
     Some(input)
+}
+
+fn is_log(file: &OwnedFd) -> bool {
+    fstat(file).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+            && (major(stat.st_rdev), minor(stat.st_rdev)) == KMSG
+    })
+}
+
+/// What stands for the log in a tree that was made: it waits like the device.
+fn is_pipe(file: &OwnedFd) -> bool {
+    fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{LONGEST_RECORD, Next, Ring};
     use crate::{Probe, Roots};
+    use rustix::fs::{CWD, FileType, Mode};
     use std::path::Path;
 
     #[test]
@@ -130,6 +142,34 @@ mod tests {
         };
         assert_eq!(ring.next(&mut [0; 8]).expect("readable"), Next::TooLong);
         assert!(matches!(ring.next(&mut [0; LONGEST_RECORD]).expect("readable"), Next::Record(_)));
+    }
+
+    #[test]
+    fn what_only_lies_in_its_place_is_not_read() {
+        let directory = tempfile::tempdir().expect("directory");
+        let place = directory.path().join("dev/kmsg");
+        std::fs::create_dir_all(directory.path().join("dev")).expect("directory");
+        let refused = || match Ring::probe(&Roots::under(directory.path())) {
+            Probe::Absent(reason) => assert!(reason.contains("is not the kernel's log"), "{reason}"),
+            other => panic!("{other:?}"),
+        };
+        std::fs::write(&place, "6,1,0,-;a file\n").expect("a file");
+        refused();
+        std::fs::remove_file(&place).expect("ours");
+        std::fs::create_dir(&place).expect("a directory");
+        refused();
+        std::fs::remove_dir(&place).expect("ours");
+        let fifo = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
+        rustix::fs::mknodat(CWD, &place, fifo.0, fifo.1, 0).expect("a pipe");
+        let ring = Ring::probe(&Roots::under(directory.path())).present().expect("a pipe is as good");
+        let error = ring.next(&mut [0; 8]).expect_err("nobody writes");
+        assert!(error.to_string().contains("has ended"), "{error}");
+        std::fs::remove_file(&place).expect("ours");
+        let null = rustix::fs::mknodat(CWD, &place, FileType::CharacterDevice, fifo.1, rustix::fs::makedev(1, 3));
+        match null.and_then(|()| Ok(std::fs::File::open(&place).is_ok())) {
+            Ok(true) => refused(),
+            other => flatline_lab::skipped("/dev/null in the place of the kernel's log", format!("{other:?}")),
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! an error is a [`SourceError`] handed to the caller's `faults` with the path it happened at.
 
 mod error;
+mod host_path;
 mod open_files;
 mod probe;
 mod roots;
@@ -39,5 +40,6 @@ pub mod vm;
 pub mod watchdog;
 
 pub use error::{Fault, SourceError};
+pub use host_path::{HostPath, confines_links};
 pub use probe::Probe;
 pub use roots::Roots;

@@ -4,7 +4,7 @@
 //! `CAP_SYS_PTRACE`.
 
 use crate::error::ReadError;
-use crate::read::open_at;
+use crate::host_path::open_below;
 use crate::value::number;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{OFlags, RawDir, readlinkat_raw};
@@ -42,7 +42,7 @@ pub(crate) fn look_through(
     let mut listing = Vec::with_capacity(LISTING_BUFFER);
     let mut search = Search { links: MAX_LINKS, listing: Vec::with_capacity(LISTING_BUFFER), visit: &mut visit };
     let (mut complete, mut processes) = (true, 0);
-    let fresh = open_at(procfs.as_fd(), c".", OFlags::DIRECTORY)?;
+    let fresh = open_below(procfs.as_fd(), c".", OFlags::DIRECTORY)?;
     let mut entries = RawDir::new(&fresh, listing.spare_capacity_mut());
     while let Some(entry) = entries.next() {
         let Some(pid) = number(entry?.file_name().to_bytes()).and_then(|pid| u32::try_from(pid).ok()) else {
@@ -70,7 +70,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Whether all its links were seen. A process that is gone has none.
     fn look_at_process(&mut self, procfs: &OwnedFd, pid: u32) -> ControlFlow<(), bool> {
-        let directory = match open_at(procfs.as_fd(), format!("{pid}/fd").as_str(), OFlags::DIRECTORY) {
+        let directory = match open_below(procfs.as_fd(), format!("{pid}/fd").as_str(), OFlags::DIRECTORY) {
             Ok(directory) => directory,
             Err(errno) => return ControlFlow::Continue(ReadError::Os(errno).is_absent() || errno == Errno::SRCH),
         };
@@ -105,13 +105,13 @@ pub(crate) fn target<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::CWD;
+    use crate::HostPath;
     use std::os::fd::AsRawFd as _;
 
     #[test]
     fn what_this_process_holds_is_seen() {
         let file = std::fs::File::open("/dev/null").expect("there");
-        let procfs = open_at(CWD, c"/proc", OFlags::DIRECTORY).expect("procfs");
+        let procfs = HostPath::from("/proc").open(OFlags::DIRECTORY).expect("procfs");
         let mut seen = false;
         let complete = look_through(&procfs, |open| {
             seen |= open.pid == std::process::id()
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_tree_without_processes_is_complete() {
         let empty = tempfile::tempdir().expect("directory");
-        let procfs = open_at(CWD, empty.path(), OFlags::DIRECTORY).expect("there");
+        let procfs = HostPath::from(empty.path()).open(OFlags::DIRECTORY).expect("there");
         assert_eq!(look_through(&procfs, |_| ControlFlow::Continue(())), Ok(true));
     }
 }

@@ -1,15 +1,16 @@
 //! Bounded reads into reused buffers, and files that are held open between reads.
 //!
-//! Opens are plain blocking opens (`O_RDONLY | O_CLOEXEC`): a FIFO or a dead device in place of a file hangs
-//! its reader, as the kernel would, and the scheduler above leaves that reader behind.
+//! Opens are blocking (`O_RDONLY | O_CLOEXEC`): a FIFO or a dead device in place of a file hangs its reader, as the
+//! kernel would, and the scheduler above leaves that reader behind.
 
 use crate::error::ReadError;
-use crate::{Fault, SourceError};
+use crate::host_path::open_below;
+use crate::{Fault, HostPath, SourceError};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstat, fstatfs, openat};
 use rustix::io::{Errno, pread, read, retry_on_intr};
 use rustix::path::Arg;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Enough for a file that holds one value or a few lines.
 pub const SMALL_FILE: usize = 4096;
@@ -20,36 +21,46 @@ pub const STATISTICS_FILE: usize = 64 * 1024;
 ///
 /// # Errors
 /// When the file can't be opened or read, or holds more than `limit` bytes.
-pub fn read_bounded(path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<(), SourceError> {
-    read_bounded_at(CWD, path, limit, buffer).map_err(|error| SourceError::io(path, error))
+pub fn read_bounded(path: &HostPath, limit: usize, buffer: &mut Vec<u8>) -> Result<(), SourceError> {
+    read_whole(path, limit, buffer).map_err(|error| SourceError::io(path, error))
 }
 
 /// [`read_bounded`] for a file that may be missing: `false` when it is.
 ///
 /// # Errors
 /// When the file exists but can't be opened or read, or holds more than `limit` bytes.
-pub fn read_optional(path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<bool, SourceError> {
-    match read_bounded_at(CWD, path, limit, buffer) {
+pub fn read_optional(path: &HostPath, limit: usize, buffer: &mut Vec<u8>) -> Result<bool, SourceError> {
+    match read_whole(path, limit, buffer) {
         Ok(()) => Ok(true),
         Err(error) if error.is_absent() => Ok(false),
         Err(error) => Err(SourceError::io(path, error)),
     }
 }
 
-/// [`read_bounded`] relative to an open directory.
+/// [`read_bounded`] for a file that the operator names himself: it is in no root, and its links are followed.
+///
+/// # Errors
+/// When the file can't be opened or read, or holds more than `limit` bytes.
+pub fn read_given(path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<(), SourceError> {
+    let opened = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(ReadError::Os);
+    let read = opened.and_then(|file| read_through(file.as_fd(), limit, buffer, true));
+    read.map_err(|error| SourceError::io(path, error))
+}
+
+/// [`read_bounded`] with an error that has cost nothing yet.
+pub(crate) fn read_whole(path: &HostPath, limit: usize, buffer: &mut Vec<u8>) -> Result<(), ReadError> {
+    read_through(path.open(OFlags::empty())?.as_fd(), limit, buffer, true)
+}
+
+/// [`read_bounded`] relative to an open directory, which no link leads out of.
 pub(crate) fn read_bounded_at(
     dir: BorrowedFd<'_>,
     name: impl Arg + Copy,
     limit: usize,
     buffer: &mut Vec<u8>,
 ) -> Result<(), ReadError> {
-    let file = open_at(dir, name, OFlags::empty())?;
+    let file = open_below(dir, name, OFlags::empty())?;
     read_through(file.as_fd(), limit, buffer, true)
-}
-
-/// Opens for reading, blocking, closed on exec; `extra` adds `NOFOLLOW` or `DIRECTORY`.
-pub(crate) fn open_at(dir: BorrowedFd<'_>, name: impl Arg + Copy, extra: OFlags) -> Result<OwnedFd, Errno> {
-    retry_on_intr(|| openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC | extra, Mode::empty()))
 }
 
 /// Reads from the file's position to its end: works on pipes, too. With `confirm_end` false a short read is
@@ -156,7 +167,7 @@ pub enum Content {
 /// A held file of kernfs or procfs pins about 4 KiB of kernel memory (its `seq_file` buffer).
 #[derive(Debug)]
 pub struct HeldFile {
-    path: PathBuf,
+    path: HostPath,
     limit: usize,
     held: Option<(OwnedFd, FileSystem)>,
 }
@@ -164,13 +175,13 @@ pub struct HeldFile {
 impl HeldFile {
     /// Names the file; nothing is opened until the first read. Files over `limit` bytes are refused.
     #[must_use]
-    pub const fn new(path: PathBuf, limit: usize) -> Self {
+    pub const fn new(path: HostPath, limit: usize) -> Self {
         Self { path, limit, held: None }
     }
 
     /// The file's path.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub const fn path(&self) -> &HostPath {
         &self.path
     }
 
@@ -212,7 +223,7 @@ impl HeldFile {
             }
             self.held = None;
         }
-        let file = open_at(CWD, self.path.as_path(), OFlags::empty())?;
+        let file = self.path.open(OFlags::empty())?;
         let system = FileSystem::of(file.as_fd());
         read_through(file.as_fd(), self.limit, buffer, true)?;
         self.held = Some((file, system));

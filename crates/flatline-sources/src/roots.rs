@@ -1,35 +1,35 @@
 //! Where the host's file systems are.
 
-use std::path::{Path, PathBuf};
+use crate::HostPath;
+use std::path::Path;
 
 /// The directories every reader starts from, so that a container can read its host and a test a recorded tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     /// The proc file system, normally `/proc`.
-    pub procfs: PathBuf,
+    pub procfs: HostPath,
     /// The sys file system, normally `/sys`.
-    pub sysfs: PathBuf,
+    pub sysfs: HostPath,
     /// The cgroup hierarchy, normally `/sys/fs/cgroup`.
-    pub cgroup: PathBuf,
+    pub cgroup: HostPath,
     /// The root file system, normally `/`.
-    pub rootfs: PathBuf,
+    pub rootfs: HostPath,
 }
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { procfs: "/proc".into(), sysfs: "/sys".into(), cgroup: "/sys/fs/cgroup".into(), rootfs: "/".into() }
+        Self::from_three("/proc".into(), "/sys".into(), "/".into())
     }
 }
 
 impl Roots {
+    fn from_three(procfs: HostPath, sysfs: HostPath, rootfs: HostPath) -> Self {
+        Self { cgroup: sysfs.join("fs/cgroup"), procfs, sysfs, rootfs }
+    }
+
     /// The roots inside one recorded tree: `proc`, `sys`, `sys/fs/cgroup` and the tree itself.
     #[must_use]
     pub fn under(tree: &Path) -> Self {
-        Self {
-            procfs: tree.join("proc"),
-            sysfs: tree.join("sys"),
-            cgroup: tree.join("sys/fs/cgroup"),
-            rootfs: tree.to_path_buf(),
-        }
+        Self::from_three(tree.join("proc").into(), tree.join("sys").into(), tree.into())
     }
 }

@@ -217,7 +217,7 @@ fn cgroups_may_come_and_go_while_they_are_read() {
             while !done.load(Ordering::Relaxed) || rounds < 10 {
                 for index in 0..20 {
                     let name = format!("c{index}");
-                    let (out, inside) = (aside.join(&name), root.join("steady.slice").join(&name));
+                    let (out, inside) = (aside.join(&name), root.join("steady.slice").join(&name).to_path_buf());
                     // Whole cgroups appear and vanish at once, as the kernel does it.
                     let (from, to) = if out.exists() { (out, inside) } else { (inside, out) };
                     fs::rename(from, to).expect("ours");
@@ -335,7 +335,7 @@ fn depth_is_bounded() {
     let tree = Tree::new();
     let mut bomb = tree.roots().cgroup;
     for _ in 0..200 {
-        bomb.push("d");
+        bomb = bomb.join("d");
         fs::create_dir(&bomb).expect("writable");
         fs::write(bomb.join("memory.current"), "1\n").expect("writable");
     }
@@ -503,7 +503,7 @@ fn a_root_that_may_not_be_listed_is_broken_not_absent() {
         assert!(matches!(probe, Probe::Broken(error) if error.fault == Fault::PermissionDenied));
     });
     fs::set_permissions(tree.roots().cgroup, fs::Permissions::from_mode(0o755)).expect("ours");
-    let nowhere = Roots { cgroup: tree.path().join("nowhere"), ..Roots::default() };
+    let nowhere = Roots { cgroup: tree.path().join("nowhere").into(), ..Roots::default() };
     assert!(matches!(Reader::probe(&nowhere, &Options::default()), Probe::Absent(_)));
 }
 

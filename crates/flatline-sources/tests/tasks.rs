@@ -63,16 +63,32 @@ fn blocked(reading: &Reading) -> u64 {
     reading.channels.iter().map(|channel| channel.tasks).sum()
 }
 
-/// A procfs that holds this one process, as the kernel shows it now.
-fn only(pid: u32) -> tempfile::TempDir {
-    let directory = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .tempdir()
-        .expect("a directory");
-    std::fs::create_dir_all(directory.path().join("proc")).expect("a directory");
-    let (process, link) = (format!("/proc/{pid}"), directory.path().join(format!("proc/{pid}")));
-    std::os::unix::fs::symlink(process, link).expect("a link");
-    directory
+/// A procfs that holds this one process. No link leads out of it, so it is a copy.
+struct Only {
+    directory: tempfile::TempDir,
+    pid: u32,
+}
+
+impl Only {
+    fn new(pid: u32) -> Self {
+        let host = Self { directory: tempfile::tempdir().expect("a directory"), pid };
+        std::fs::create_dir_all(host.directory.path().join(format!("proc/{pid}"))).expect("a directory");
+        host.copy();
+        host
+    }
+
+    /// Takes over what the kernel shows of it now, to this thread.
+    fn copy(&self) {
+        for file in ["stat", "status", "wchan"] {
+            let file = format!("proc/{}/{file}", self.pid);
+            let content = std::fs::read(format!("/{file}")).expect("alive");
+            std::fs::write(self.directory.path().join(file), content).expect("a file");
+        }
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::probe(&Roots::under(self.directory.path()), &unhurried()).present().expect("a process")
+    }
 }
 
 #[test]
@@ -82,13 +98,14 @@ fn a_task_that_waits_uninterruptibly_is_found_with_its_age() {
         return;
     };
     process.wait_until_blocked();
-    let host = only(process.pid());
-    let mut reader = Reader::probe(&Roots::under(host.path()), &unhurried()).present().expect("a process");
+    let host = Only::new(process.pid());
+    let mut reader = host.reader();
     let first = read(&mut reader);
     assert_eq!(blocked(&first), 1, "{first:?}");
     // On a busy machine it may still be on its way into the wait, which begins anew then.
     let mut older = || {
         std::thread::sleep(Duration::from_millis(20));
+        host.copy();
         Some(read(&mut reader)).filter(|reading| reading.channels[0].oldest > first.channels[0].oldest)
     };
     let second = (0..500).find_map(|_| older()).expect("it grows older");
@@ -100,7 +117,7 @@ fn a_task_that_waits_uninterruptibly_is_found_with_its_age() {
         assert_eq!(wchan, "unreadable");
     }
     without_rights(|| {
-        let hidden = read(&mut Reader::probe(&Roots::under(host.path()), &unhurried()).present().expect("a process"));
+        let hidden = read(&mut Only::new(process.pid()).reader());
         if rustix::process::getuid().is_root() {
             assert_eq!((blocked(&hidden), hidden.wchan_readable), (1, Some(false)), "{hidden:?}");
         }
@@ -122,16 +139,14 @@ fn thirty_thousand_processes_are_counted_whole() {
     let host = tempfile::tempdir().expect("a directory");
     let procfs = host.path().join("proc");
     // All but one in a thousand are one and the same, which sleeps: 120,000 files would take minutes to write.
-    let asleep = host.path().join("asleep");
-    write_task(&asleep, Task::sleeping(1)).expect("a writable directory");
-    std::fs::create_dir(&procfs).expect("a writable directory");
+    write_task(&procfs.join("asleep"), Task::sleeping(1)).expect("a writable directory");
     for pid in 1..=30_000 {
         if pid % 1000 == 0 {
             let wchan = format!("stuck_{pid}");
             let stuck = Task { state: 'D', wchan: &wchan, ..Task::sleeping(pid) };
             write_task(&procfs, stuck).expect("a writable directory");
         } else {
-            std::os::unix::fs::symlink("../asleep/1", procfs.join(pid.to_string())).expect("a writable directory");
+            std::os::unix::fs::symlink("asleep/1", procfs.join(pid.to_string())).expect("a writable directory");
         }
     }
     let mut reader = Reader::probe(&Roots::under(host.path()), &unhurried()).present().expect("processes");

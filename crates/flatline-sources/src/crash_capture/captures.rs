@@ -1,11 +1,10 @@
 //! Incident captures of the operator's own: whatever a watchdog script, a timer or a person saves before the host dies.
 
 use super::files::{Evidence, Listing};
-use crate::read::open_at;
 use crate::{Roots, SourceError};
 use globset::{GlobBuilder, GlobMatcher};
 use rustix::fd::AsFd;
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::OFlags;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -85,9 +84,8 @@ impl Capture {
     /// # Errors
     /// When the directory can't be read: it was asked for, so it should be there.
     pub(super) fn read(&self, roots: &Roots) -> Result<Evidence, SourceError> {
-        let path = in_root(roots, &self.directory);
-        let directory =
-            open_at(CWD, path.as_path(), OFlags::DIRECTORY).map_err(|errno| SourceError::os(&path, errno))?;
+        let path = roots.rootfs.join(&self.directory);
+        let directory = path.open(OFlags::DIRECTORY).map_err(|errno| SourceError::os(&path, errno))?;
         let mut evidence = Evidence::default();
         Listing::new().each_file(directory.as_fd(), &path, |name, file| {
             if self.matcher.is_match(OsStr::from_bytes(name.to_bytes())) {
@@ -96,11 +94,6 @@ impl Capture {
         })?;
         Ok(evidence)
     }
-}
-
-/// Where a path of the host is for this process.
-pub(super) fn in_root(roots: &Roots, path: &Path) -> PathBuf {
-    roots.rootfs.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 #[cfg(test)]

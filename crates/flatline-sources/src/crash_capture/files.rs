@@ -1,10 +1,10 @@
 //! Listing files that may be evidence, within bounds: how many, how large, the newest.
 
 use crate::error::ReadError;
-use crate::read::open_at;
-use crate::{Fault, SourceError};
+use crate::host_path::open_below;
+use crate::{Fault, HostPath, SourceError};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, FileType, OFlags, RawDir, statat};
+use rustix::fs::{AtFlags, FileType, OFlags, RawDir, statat};
 use rustix::io::Errno;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -113,8 +113,8 @@ impl Listing {
 ///
 /// # Errors
 /// When it, or one below it, can't be read or there is too much.
-pub(super) fn dumps(path: &Path) -> Result<Option<Evidence>, SourceError> {
-    let directory = match open_at(CWD, path, OFlags::DIRECTORY) {
+pub(super) fn dumps(path: &HostPath) -> Result<Option<Evidence>, SourceError> {
+    let directory = match path.open(OFlags::DIRECTORY) {
         Ok(directory) => directory,
         Err(errno) if is_missing(errno) => return Ok(None),
         Err(errno) => return Err(SourceError::os(path, errno)),
@@ -142,7 +142,7 @@ fn subdirectories(
     }
     let mut names = Vec::new();
     // The position of the descriptor is at the end after the first pass.
-    let parent = open_at(parent, c".", OFlags::DIRECTORY).map_err(|errno| SourceError::os(path, errno))?;
+    let parent = open_below(parent, c".", OFlags::DIRECTORY).map_err(|errno| SourceError::os(path, errno))?;
     listing.each_entry(parent.as_fd(), path, &mut |name, kind| {
         if matches!(kind, FileType::Directory | FileType::Unknown) {
             names.push(name.to_owned());
@@ -151,7 +151,7 @@ fn subdirectories(
     })?;
     for name in names {
         let path = path.join(OsStr::from_bytes(name.to_bytes()));
-        let directory = match open_at(parent.as_fd(), name.as_c_str(), OFlags::DIRECTORY | OFlags::NOFOLLOW) {
+        let directory = match open_below(parent.as_fd(), name.as_c_str(), OFlags::DIRECTORY | OFlags::NOFOLLOW) {
             Ok(directory) => directory,
             // Gone, or a file system that does not tell files from directories.
             Err(errno) if is_missing(errno) || errno == Errno::LOOP => continue,
@@ -218,8 +218,8 @@ mod tests {
     fn a_directory_of_a_dump_is_one_dump_and_other_files_are_none() {
         let tree = tempfile::tempdir().expect("a directory");
         let path = |name: &str| tree.path().join(name);
-        assert_eq!(dumps(&path("none")).expect("nothing"), None);
-        assert_eq!(dumps(tree.path()).expect("empty"), Some(Evidence::default()));
+        assert_eq!(dumps(&path("none").into()).expect("nothing"), None);
+        assert_eq!(dumps(&tree.path().into()).expect("empty"), Some(Evidence::default()));
         write(&path("202601060930/dump.202601060930"), "12345", 200);
         write(&path("202601060930/dmesg.202601060930"), "12", 210);
         write(&path("171234/001/dmesg.txt"), "123", 100);
@@ -227,10 +227,10 @@ mod tests {
         write(&path("_usr_bin_cat.0.crash"), "x", 900);
         write(&path("linux-image/x.crash"), "x", 900);
         std::os::unix::fs::symlink("/", path("link")).expect("a link");
-        let found = dumps(tree.path()).expect("readable").expect("there");
+        let found = dumps(&tree.path().into()).expect("readable").expect("there");
         assert_eq!((found.count, found.bytes, found.newest), (2, 10, Some((210.0, 7))));
         write(&path("vmcore"), "", 300);
-        let found = dumps(tree.path()).expect("readable").expect("there");
+        let found = dumps(&tree.path().into()).expect("readable").expect("there");
         assert_eq!((found.count, found.empty, found.newest), (3, 1, Some((300.0, 0))));
     }
 }

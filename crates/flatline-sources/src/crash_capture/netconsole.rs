@@ -6,13 +6,12 @@
 
 use super::files::is_missing;
 use super::verdict::{Reason, Verdict};
-use crate::read::{SMALL_FILE, open_at, parsed, read_optional};
-use crate::{Roots, SourceError};
-use rustix::fs::{CWD, FileType, OFlags, RawDir};
+use crate::read::{SMALL_FILE, parsed, read_optional};
+use crate::{HostPath, Roots, SourceError};
+use rustix::fs::{FileType, OFlags, RawDir};
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 
 /// No host sends to more receivers.
 const MAX_TARGETS: usize = 32;
@@ -129,8 +128,8 @@ pub(super) fn read(
 }
 
 /// The directories of the targets in order, at most [`MAX_TARGETS`]; `None` when there is no such place.
-fn list(path: &Path) -> Result<Option<Vec<PathBuf>>, SourceError> {
-    let directory = match open_at(CWD, path, OFlags::DIRECTORY) {
+fn list(path: &HostPath) -> Result<Option<Vec<HostPath>>, SourceError> {
+    let directory = match path.open(OFlags::DIRECTORY) {
         Ok(directory) => directory,
         Err(errno) if is_missing(errno) => return Ok(None),
         Err(errno) => return Err(SourceError::os(path, errno)),
@@ -157,7 +156,7 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn target(&mut self, path: &Path) -> Target {
+    fn target(&mut self, path: &HostPath) -> Target {
         let device = self.read(&path.join("dev_name"), "the name of an interface", device_name);
         Target {
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -181,7 +180,7 @@ impl Files<'_> {
         }
     }
 
-    fn read<T>(&mut self, path: &Path, expected: &str, parse: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    fn read<T>(&mut self, path: &HostPath, expected: &str, parse: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let read = read_optional(path, SMALL_FILE, self.buffer).and_then(|there| {
             if there { parsed(parse(self.buffer), path, self.buffer, expected).map(Some) } else { Ok(None) }
         });

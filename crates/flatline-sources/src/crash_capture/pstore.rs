@@ -1,12 +1,10 @@
 //! pstore: its backend and its records (kernel documentation: `Documentation/ABI/testing/pstore`).
 
 use super::files::{Evidence, Listing};
-use crate::SourceError;
 use crate::error::ReadError;
-use crate::read::open_at;
+use crate::{HostPath, SourceError};
 use rustix::fd::AsFd;
-use rustix::fs::{CWD, OFlags, fstatfs};
-use std::path::Path;
+use rustix::fs::{OFlags, fstatfs};
 
 /// Parses `/sys/module/pstore/parameters/backend`: the backend, or none (`(null)`); `None` when it is neither.
 #[must_use]
@@ -35,8 +33,8 @@ pub(super) struct Store {
 ///
 /// # Errors
 /// When the directory exists and may not be opened or listed: it is root's as a rule.
-pub(super) fn read_store(path: &Path, listing: &mut Listing) -> Result<Store, SourceError> {
-    let directory = match open_at(CWD, path, OFlags::DIRECTORY) {
+pub(super) fn read_store(path: &HostPath, listing: &mut Listing) -> Result<Store, SourceError> {
+    let directory = match path.open(OFlags::DIRECTORY) {
         Ok(directory) => directory,
         Err(errno) if ReadError::Os(errno).is_absent() => return Ok(Store::default()),
         Err(errno) => return Err(SourceError::os(path, errno)),

@@ -1,6 +1,5 @@
 //! Reading everything at once.
 
-use super::captures::in_root;
 use super::verdict::{self, Found};
 use super::{Channel, Options, Reading, Setting, Taint, arguments, files, netconsole, pstore};
 use crate::read::{Content, HeldFile, SMALL_FILE, STATISTICS_FILE, parsed};
@@ -114,7 +113,7 @@ impl Reader {
         };
         let Options { dump_directories, captures, .. } = &self.options;
         into.dumps.clear();
-        into.dumps.extend(dump_directories.iter().map(|path| told(files::dumps(&in_root(&self.roots, path)))));
+        into.dumps.extend(dump_directories.iter().map(|path| told(files::dumps(&self.roots.rootfs.join(path)))));
         into.captures.clear();
         into.captures.extend(captures.iter().map(|capture| told(capture.read(&self.roots).map(Some))));
     }

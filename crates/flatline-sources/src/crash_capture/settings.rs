@@ -1,8 +1,7 @@
 //! Kernel settings that decide what a fault turns into (kernel documentation:
 //! `Documentation/admin-guide/sysctl/kernel.rst`).
 
-use crate::Roots;
-use std::path::PathBuf;
+use crate::{HostPath, Roots};
 
 /// A setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl Setting {
         }
     }
 
-    pub(super) fn path(self, roots: &Roots) -> PathBuf {
+    pub(super) fn path(self, roots: &Roots) -> HostPath {
         match self {
             Self::CrashKexecPostNotifiers => roots.sysfs.join("module/kernel/parameters/crash_kexec_post_notifiers"),
             _ => roots.procfs.join("sys/kernel").join(self.label()),

@@ -5,11 +5,12 @@ mod smart;
 pub use smart::{CRITICAL_WARNINGS, Figures, Report, State};
 
 use crate::read::{SMALL_FILE, read_optional};
-use crate::{Roots, SourceError};
-use std::path::{Path, PathBuf};
+use crate::{HostPath, Roots, SourceError};
 
 /// Drives that are looked at; no host has more that smartctl could be asked about in its interval.
 const MAX_DRIVES: usize = 256;
+/// Entries of a directory that are looked at for them.
+const MAX_ENTRIES: usize = 65_536;
 /// Sensors of one drive: NVMe has nine at most.
 const MAX_SENSORS: usize = 16;
 
@@ -30,9 +31,8 @@ fn is_disk(name: &str) -> bool {
     letters.is_some_and(|letters| !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_lowercase()))
 }
 
-fn entries(directory: &Path) -> Option<Vec<String>> {
-    let entries = std::fs::read_dir(directory).ok()?;
-    Some(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+fn entries(directory: &HostPath) -> Option<Vec<String>> {
+    directory.names(MAX_ENTRIES).ok()
 }
 
 /// A drive's directory in hwmon.
@@ -41,7 +41,7 @@ pub struct Thermometer {
     /// The drive's name.
     pub drive: String,
     /// Where its sensors are.
-    pub directory: PathBuf,
+    pub directory: HostPath,
 }
 
 /// The drives that tell their temperature to the kernel (drivers `drivetemp` and `nvme`; kernel documentation:
@@ -57,7 +57,7 @@ pub fn thermometers(roots: &Roots) -> Vec<Thermometer> {
     found
 }
 
-fn thermometer(directory: PathBuf) -> Option<Thermometer> {
+fn thermometer(directory: HostPath) -> Option<Thermometer> {
     let driver = text(&directory.join("name")).ok().flatten()?;
     let device = directory.join("device");
     let drive = match driver.as_str() {
@@ -83,7 +83,7 @@ pub struct Temperature {
 ///
 /// # Errors
 /// When a file exists and can't be read.
-pub fn read_temperatures(directory: &Path) -> Result<Vec<Temperature>, SourceError> {
+pub fn read_temperatures(directory: &HostPath) -> Result<Vec<Temperature>, SourceError> {
     let mut temperatures: Vec<Temperature> = Vec::new();
     for number in 1..=MAX_SENSORS {
         let file = |kind: &str| directory.join(format!("temp{number}_{kind}"));
@@ -104,7 +104,7 @@ fn degrees(millidegrees: &str) -> Option<f64> {
     millidegrees.parse::<i32>().ok().map(|millidegrees| f64::from(millidegrees) / 1000.0)
 }
 
-fn text(path: &Path) -> Result<Option<String>, SourceError> {
+fn text(path: &HostPath) -> Result<Option<String>, SourceError> {
     let mut content = Vec::new();
     let there = read_optional(path, SMALL_FILE, &mut content)?;
     Ok(there.then(|| String::from_utf8_lossy(content.trim_ascii()).into_owned()))
@@ -113,6 +113,7 @@ fn text(path: &Path) -> Result<Option<String>, SourceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn write(path: &Path, content: &str) {
         std::fs::create_dir_all(path.parent().expect("parent")).expect("directory");

@@ -6,11 +6,9 @@ use super::files::Files;
 use super::parse::{hex, is_address};
 use super::{Card, Vendor};
 use crate::error::ReadError;
-use crate::{Roots, SourceError};
-use rustix::io::Errno;
+use crate::{HostPath, Roots, SourceError};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
 
 /// Cards looked at; no host has more.
 pub const MAX_CARDS: usize = 64;
@@ -20,8 +18,8 @@ const MAX_DEVICES: usize = 8192;
 /// Finds cards, and remembers of every device whether it is one.
 #[derive(Debug)]
 pub struct Finder {
-    bus: PathBuf,
-    modules: PathBuf,
+    bus: HostPath,
+    modules: HostPath,
     /// What each device is; `None` for what is no card. Forgotten when the device goes.
     known: HashMap<String, Option<(Vendor, String)>>,
 }
@@ -59,15 +57,11 @@ impl Finder {
     }
 
     fn addresses(&self) -> Result<Vec<String>, SourceError> {
-        let entries = match std::fs::read_dir(&self.bus) {
-            Ok(entries) => entries,
-            Err(error) => {
-                let error = ReadError::Os(Errno::from_io_error(&error).unwrap_or(Errno::IO));
-                return if error.is_absent() { Ok(Vec::new()) } else { Err(SourceError::io(&self.bus, error)) };
-            }
-        };
-        let names = entries.take(MAX_DEVICES).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names.filter(|name| is_address(name)).collect())
+        match self.bus.names(MAX_DEVICES) {
+            Ok(names) => Ok(names.into_iter().filter(|name| is_address(name)).collect()),
+            Err(errno) if ReadError::Os(errno).is_absent() => Ok(Vec::new()),
+            Err(errno) => Err(SourceError::os(&self.bus, errno)),
+        }
     }
 
     fn version(&self, driver: &str) -> String {
@@ -105,17 +99,17 @@ const fn is_card(class: u32, maker: Vendor) -> bool {
     }
 }
 
-pub(super) fn bus(roots: &Roots) -> PathBuf {
+pub(super) fn bus(roots: &Roots) -> HostPath {
     roots.sysfs.join("bus/pci/devices")
 }
 
 /// The directory of a card.
-pub(super) fn directory(roots: &Roots, card: &Card) -> PathBuf {
+pub(super) fn directory(roots: &Roots, card: &Card) -> HostPath {
     bus(roots).join(&card.address)
 }
 
 /// The last part of what a link points to; empty when there is no such link.
-pub(super) fn link_name(link: &Path) -> String {
-    let target = std::fs::read_link(link).unwrap_or_default();
+pub(super) fn link_name(link: &HostPath) -> String {
+    let target = link.read_link().unwrap_or_default();
     target.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned()
 }

@@ -1,11 +1,9 @@
 //! The files of one device: what they hold, and why some of them don't answer.
 
-use crate::SourceError;
 use crate::error::ReadError;
-use crate::read::{SMALL_FILE, parsed, read_bounded_at};
-use rustix::fs::CWD;
+use crate::read::{SMALL_FILE, parsed, read_whole};
+use crate::{HostPath, SourceError};
 use rustix::io::Errno;
-use std::path::{Path, PathBuf};
 
 /// Entries of a directory that are looked at; a driver has some dozens.
 const MAX_ENTRIES: usize = 512;
@@ -107,18 +105,18 @@ impl Unread {
 /// Reads files below one directory and keeps account of those that fail.
 #[derive(Debug)]
 pub(super) struct Files {
-    directory: PathBuf,
+    directory: HostPath,
     buffer: Vec<u8>,
     pub(super) unread: Unread,
     pub(super) faults: Vec<SourceError>,
 }
 
 impl Files {
-    pub(super) fn new(directory: PathBuf) -> Self {
+    pub(super) fn new(directory: HostPath) -> Self {
         Self { directory, buffer: Vec::with_capacity(SMALL_FILE), unread: Unread::default(), faults: Vec::new() }
     }
 
-    pub(super) fn directory(&self) -> &Path {
+    pub(super) fn directory(&self) -> &HostPath {
         &self.directory
     }
 
@@ -131,11 +129,11 @@ impl Files {
     /// [`Files::value`] of a file elsewhere.
     pub(super) fn value_at<T>(
         &mut self,
-        path: &Path,
+        path: &HostPath,
         expected: &str,
         parse: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Option<T> {
-        match read_bounded_at(CWD, path, SMALL_FILE, &mut self.buffer) {
+        match read_whole(path, SMALL_FILE, &mut self.buffer) {
             Ok(()) => match parsed(parse(&self.buffer), path, &self.buffer, expected) {
                 Ok(value) => Some(value),
                 Err(error) => {
@@ -165,18 +163,13 @@ impl Files {
     /// The names in a directory, sorted; none when there is no such directory.
     pub(super) fn list(&mut self, name: &str) -> Vec<String> {
         let path = self.directory.join(name);
-        let listed = match std::fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) => {
-                let error = ReadError::Os(Errno::from_io_error(&error).unwrap_or(Errno::IO));
-                if let Some(reason) = Reason::of(error) {
-                    self.failed(reason, SourceError::io(&path, error));
-                }
-                return Vec::new();
+        let mut names = path.names(MAX_ENTRIES).unwrap_or_else(|errno| {
+            let error = ReadError::Os(errno);
+            if let Some(reason) = Reason::of(error) {
+                self.failed(reason, SourceError::io(&path, error));
             }
-        };
-        let names = listed.take(MAX_ENTRIES).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut names: Vec<String> = names.collect();
+            Vec::new()
+        });
         names.sort_unstable();
         names
     }

@@ -7,9 +7,9 @@ use super::parse::{
     sensor,
 };
 use super::{Card, Facts, Link, Look, Named, Nvidia, NvmlState, Temperature, Values, nvml};
-use crate::Roots;
 use crate::value::number_file;
-use std::path::{Path, PathBuf};
+use crate::{HostPath, Roots};
+use std::path::Path;
 
 /// Lists of a card that come from its driver end here.
 const MAX_NAMED: usize = 64;
@@ -212,18 +212,22 @@ fn link(files: &mut Files) -> Link {
 /// The device whose link goes to the host. Cards of AMD since Navi and Intel's Arc sit behind a switch of their own,
 /// and the link of the chip itself says nothing (2.5 GT/s x1 on Arc): then it is the switch's upper port, two levels up,
 /// of the same maker, and below a port that is not the card's.
-fn link_device(files: &mut Files) -> PathBuf {
-    let Ok(real) = files.directory().canonicalize() else { return files.directory().to_owned() };
-    switch_above(files, &real).unwrap_or(real)
+fn link_device(files: &mut Files) -> HostPath {
+    switch_above(files).unwrap_or_else(|| files.directory().clone())
 }
 
-fn switch_above(files: &mut Files, real: &Path) -> Option<PathBuf> {
-    let lower = real.parent().filter(|port| is_pci(port))?;
-    let upper = lower.parent().filter(|port| is_pci(port))?;
-    upper.parent().filter(|port| is_pci(port))?;
-    let mut vendor = |device: &Path| files.value_at(&device.join("vendor"), "a number like 0x1002", hex);
-    let own = vendor(real)?;
-    (vendor(lower) == Some(own) && vendor(upper) == Some(own)).then(|| upper.to_owned())
+fn switch_above(files: &mut Files) -> Option<HostPath> {
+    let card = files.directory().clone();
+    // `../../../devices/pci0000:00/<port>/<upper>/<lower>/<card>`, below which `..` leads up from where the card is.
+    let place = card.read_link().ok()?;
+    let ports = place.ancestors().skip(1).take(3);
+    if ports.filter(|port| is_pci(port)).count() < 3 {
+        return None;
+    }
+    let (lower, upper) = (card.join(".."), card.join("../.."));
+    let mut vendor = |device: &HostPath| files.value_at(&device.join("vendor"), "a number like 0x1002", hex);
+    let own = vendor(&card)?;
+    (vendor(&lower) == Some(own) && vendor(&upper) == Some(own)).then_some(upper)
 }
 
 fn is_pci(device: &Path) -> bool {

@@ -88,7 +88,7 @@ impl Nvidia {
         if !node.exists() {
             let said = format!("no {}, which udev, nvidia-persistenced or nvidia-smi makes", node.display());
             files.faults.push(SourceError {
-                path: node.into(),
+                path: (&*node).into(),
                 fault: Fault::NotFound,
                 detail: "not there".to_owned(),
             });

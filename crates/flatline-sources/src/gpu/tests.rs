@@ -43,7 +43,7 @@ fn made_up(directory: &Path) -> (Roots, PathBuf) {
         std::fs::write(device.join(name), content).expect("write");
     }
     symlink("../../../../bus/pci/drivers/amdgpu", device.join("driver")).expect("link");
-    (roots, device)
+    (roots, device.to_path_buf())
 }
 
 fn named<T: Copy>(values: &[(String, T)]) -> Vec<(&str, T)> {

@@ -3,8 +3,7 @@
 //! Judged by the files, not by the mount table, so that a recorded tree is read like a live one.
 
 use crate::read::{SMALL_FILE, read_optional};
-use crate::{Probe, SourceError};
-use std::path::{Path, PathBuf};
+use crate::{HostPath, Probe, SourceError};
 
 /// The way the host runs the memory controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +32,7 @@ impl Mode {
 }
 
 /// Finds the memory controller below `root`: its mode and the directory of its root cgroup.
-pub(super) fn detect(root: &Path) -> Probe<(Mode, PathBuf)> {
+pub(super) fn detect(root: &HostPath) -> Probe<(Mode, HostPath)> {
     match try_detect(root) {
         Ok(Ok(found)) => Probe::Present(found),
         Ok(Err(reason)) => Probe::Absent(reason),
@@ -41,17 +40,17 @@ pub(super) fn detect(root: &Path) -> Probe<(Mode, PathBuf)> {
     }
 }
 
-fn try_detect(root: &Path) -> Result<Result<(Mode, PathBuf), String>, SourceError> {
+fn try_detect(root: &HostPath) -> Result<Result<(Mode, HostPath), String>, SourceError> {
     let v2 = controllers(root)?;
     if v2 == Some(true) {
-        return Ok(Ok((Mode::V2, root.into())));
+        return Ok(Ok((Mode::V2, root.clone())));
     }
     let unified = root.join("unified");
     let hybrid = if v2.is_none() { controllers(&unified)? } else { None };
     if hybrid == Some(true) {
         return Ok(Ok((Mode::V2, unified)));
     }
-    for v1 in [root.join("memory"), root.to_path_buf()] {
+    for v1 in [root.join("memory"), root.clone()] {
         if exists(&v1.join("memory.usage_in_bytes"))? {
             let mode = if hybrid.is_some() { Mode::Hybrid } else { Mode::V1 };
             return Ok(Ok((mode, v1)));
@@ -68,7 +67,7 @@ fn try_detect(root: &Path) -> Result<Result<(Mode, PathBuf), String>, SourceErro
 }
 
 /// Whether `cgroup.controllers` lists `memory`; `None` when there is no such file, so no cgroup v2.
-fn controllers(dir: &Path) -> Result<Option<bool>, SourceError> {
+fn controllers(dir: &HostPath) -> Result<Option<bool>, SourceError> {
     let mut content = Vec::new();
     if !read_optional(&dir.join("cgroup.controllers"), SMALL_FILE, &mut content)? {
         return Ok(None);
@@ -76,7 +75,7 @@ fn controllers(dir: &Path) -> Result<Option<bool>, SourceError> {
     Ok(Some(content.split(u8::is_ascii_whitespace).any(|word| word == b"memory")))
 }
 
-fn exists(path: &Path) -> Result<bool, SourceError> {
+fn exists(path: &HostPath) -> Result<bool, SourceError> {
     read_optional(path, SMALL_FILE, &mut Vec::new())
 }
 
@@ -84,6 +83,7 @@ fn exists(path: &Path) -> Result<bool, SourceError> {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::PathBuf;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -97,7 +97,7 @@ mod tests {
 
     fn mode(files: &[(&str, &str)]) -> Result<(Mode, PathBuf), String> {
         let dir = tree(files);
-        match detect(dir.path()) {
+        match detect(&dir.path().into()) {
             Probe::Present((mode, path)) => Ok((mode, path.strip_prefix(dir.path()).unwrap().into())),
             Probe::Absent(reason) => Err(reason),
             Probe::Broken(error) => panic!("{error}"),

@@ -9,13 +9,12 @@ use super::tree::{Node, ROOT, Slot, Tree};
 use crate::error::ReadError;
 use crate::read::{Content, HeldFile, SMALL_FILE, STATISTICS_FILE, excerpt, read_held, read_through};
 use crate::value::Limit;
-use crate::{Fault, Probe, Roots, SourceError, meminfo};
+use crate::{Fault, HostPath, Probe, Roots, SourceError, meminfo};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Series a cgroup may gain after it was read: livelock band, sum of its children's limits, uncapped.
@@ -449,7 +448,7 @@ impl Reader {
         self.report.failed = Some(error);
     }
 
-    fn file_path(&self, id: u32, index: usize) -> PathBuf {
+    fn file_path(&self, id: u32, index: usize) -> HostPath {
         self.tree.path_of(id).join(OsStr::from_bytes(self.files[index].name.to_bytes()))
     }
 

@@ -9,15 +9,15 @@ use super::derive::is_work;
 use super::files::FILES;
 use super::options::{Filter, Options};
 use crate::error::ReadError;
-use crate::read::{FileSystem, open_at};
+use crate::host_path::open_below;
+use crate::read::FileSystem;
 use crate::value::Limit;
-use crate::{Fault, SourceError};
+use crate::{Fault, HostPath, SourceError};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, OFlags, RawDir, SeekFrom, fstat, seek, statat};
+use rustix::fs::{AtFlags, FileType, OFlags, RawDir, SeekFrom, fstat, seek, statat};
 use rustix::io::Errno;
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The kernel itself has no more memory cgroups than this (16-bit ids).
@@ -86,7 +86,7 @@ struct Listed {
 
 /// All directories down to the depth bound.
 pub(super) struct Tree {
-    pub(super) root: PathBuf,
+    pub(super) root: HostPath,
     pub(super) system: FileSystem,
     pub(super) nodes: Vec<Node>,
     free: Vec<u32>,
@@ -151,11 +151,11 @@ pub(super) fn directory(nodes: &[Node], id: u32) -> Result<Directory<'_>, Errno>
 }
 
 fn open_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    open_at(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)
+    open_below(parent, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)
 }
 
 impl Tree {
-    pub(super) fn open(root: PathBuf, options: &Options, expected_series: u32) -> Result<Self, SourceError> {
+    pub(super) fn open(root: HostPath, options: &Options, expected_series: u32) -> Result<Self, SourceError> {
         let directory = open_root(&root)?;
         let system = FileSystem::of(directory.as_fd());
         let mut tree = Self {
@@ -540,23 +540,25 @@ impl Tree {
     ) -> Result<OwnedFd, Errno> {
         if directory_of_node.is_none() {
             match directory(&self.nodes, id)? {
-                Directory::Held(held) => return open_at(held, name, OFlags::NOFOLLOW),
+                Directory::Held(held) => return open_below(held, name, OFlags::NOFOLLOW),
                 Directory::Opened(opened) => *directory_of_node = Some(opened),
             }
         }
-        directory_of_node.as_ref().map_or(Err(Errno::NOENT), |opened| open_at(opened.as_fd(), name, OFlags::NOFOLLOW))
+        directory_of_node
+            .as_ref()
+            .map_or(Err(Errno::NOENT), |opened| open_below(opened.as_fd(), name, OFlags::NOFOLLOW))
     }
 
     /// The cgroup's directory, for errors.
-    pub(super) fn path_of(&self, id: u32) -> PathBuf {
+    pub(super) fn path_of(&self, id: u32) -> HostPath {
         self.root.join(self.nodes[id as usize].path.trim_start_matches('/'))
     }
 }
 
-fn open_root(root: &Path) -> Result<OwnedFd, SourceError> {
-    open_at(CWD, root, OFlags::DIRECTORY).map_err(|errno| match errno {
+fn open_root(root: &HostPath) -> Result<OwnedFd, SourceError> {
+    root.open(OFlags::DIRECTORY).map_err(|errno| match errno {
         Errno::NOTDIR => SourceError {
-            path: root.into(),
+            path: (&**root).into(),
             fault: Fault::InvalidContent,
             detail: "is not a directory; check --path.cgroup".into(),
         },

@@ -1,9 +1,9 @@
 //! One question to one mount. It may never be answered: ask from a thread that nobody waits for.
 
 use super::mountinfo::Device;
-use crate::read::open_at;
+use crate::HostPath;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, fstatfs, statx};
+use rustix::fs::{AtFlags, OFlags, StatxFlags, fstatfs, statx};
 use rustix::io::{Errno, retry_on_intr};
 use std::path::Path;
 
@@ -97,16 +97,15 @@ impl Answer {
 /// The superblock's number is compared first: in a mount namespace of our own (`ProtectHome=`, `PrivateTmp=`) the same
 /// path may lead to something else, which would answer for it.
 #[must_use]
-pub fn ask(base: &Path, mountpoint: &Path, device: Device) -> Answer {
-    let relative = mountpoint.strip_prefix("/").unwrap_or(mountpoint);
-    match try_ask(&base.join(relative), device) {
+pub fn ask(base: &HostPath, mountpoint: &Path, device: Device) -> Answer {
+    match try_ask(&base.join(mountpoint), device) {
         Ok(answer) => answer,
         Err(errno) => Answer::of(errno),
     }
 }
 
-fn try_ask(path: &Path, device: Device) -> Result<Answer, Errno> {
-    let mount = open_at(CWD, path, OFlags::PATH)?;
+fn try_ask(path: &HostPath, device: Device) -> Result<Answer, Errno> {
+    let mount = path.open(OFlags::PATH)?;
     if !is_on(&mount, device)? {
         return Ok(Answer::NotVisible);
     }
@@ -131,6 +130,7 @@ fn is_on(mount: &OwnedFd, device: Device) -> Result<bool, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::CWD;
 
     fn device_of(path: &Path) -> Device {
         let found = statx(CWD, path, AtFlags::empty(), StatxFlags::empty()).expect("statx");
@@ -142,7 +142,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("directory");
         std::fs::create_dir(directory.path().join("mnt")).expect("directory");
         let device = device_of(directory.path());
-        let ask = |path: &str, device| ask(directory.path(), Path::new(path), device);
+        let ask = |path: &str, device| ask(&directory.path().into(), Path::new(path), device);
         assert_eq!(ask("/mnt", device), Answer::Answered);
         assert_eq!(ask("/elsewhere", device), Answer::NotVisible);
         assert_eq!(ask("/mnt", Device { major: device.major, minor: device.minor + 1 }), Answer::NotVisible);

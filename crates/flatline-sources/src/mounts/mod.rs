@@ -16,7 +16,8 @@ pub use nfs::{NfsClient, NfsMount, parse_client, parse_mountstats};
 
 use crate::patterns::{GlobSet, of_paths};
 use crate::read::{STATISTICS_FILE, read_bounded, read_optional};
-use crate::{Fault, Probe, Roots, SourceError};
+use crate::{Fault, HostPath, Probe, Roots, SourceError};
+use rustix::fs::OFlags;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -166,8 +167,8 @@ pub fn select(entries: &[Entry], options: &Options) -> Mounts {
 /// Reads which network file systems are mounted.
 #[derive(Debug)]
 pub struct Reader {
-    path: PathBuf,
-    base: PathBuf,
+    path: HostPath,
+    base: HostPath,
     options: Options,
     content: Vec<u8>,
     before: Vec<u8>,
@@ -193,7 +194,7 @@ impl Reader {
 
     /// Below which directory the mounts are found.
     #[must_use]
-    pub fn base(&self) -> &Path {
+    pub const fn base(&self) -> &HostPath {
         &self.base
     }
 
@@ -210,20 +211,21 @@ impl Reader {
         }
         if self.broken > 0 {
             let detail = format!("{} lines describe no mount", self.broken);
-            faults(&SourceError { path: self.path.as_path().into(), fault: Fault::InvalidContent, detail });
+            faults(&SourceError { path: (&*self.path).into(), fault: Fault::InvalidContent, detail });
         }
         Ok(&self.found)
     }
 }
 
-/// Whose mounts are read, and below which directory they are found.
-fn namespace(roots: &Roots) -> Option<(PathBuf, PathBuf)> {
+/// Whose mounts are read, and below which directory they are found: a link to a root that is named here, and by nobody
+/// else.
+fn namespace(roots: &Roots) -> Option<(HostPath, HostPath)> {
     let (first, own) = (roots.procfs.join("1"), roots.procfs.join("self"));
     let mountinfo = [&first, &own].map(|process| process.join("mountinfo"));
-    let path = mountinfo.into_iter().find(|path| std::fs::File::open(path).is_ok())?;
+    let path = mountinfo.into_iter().find(|path| path.open(OFlags::empty()).is_ok())?;
     let inside = first.join("root");
-    let is_firsts = path.starts_with(&first) && roots.rootfs == Path::new("/") && inside.read_link().is_ok();
-    Some((path, if is_firsts { inside } else { roots.rootfs.clone() }))
+    let is_firsts = path.starts_with(&first) && roots.rootfs == *Path::new("/") && inside.read_link().is_ok();
+    Some((path, if is_firsts { inside.to_path_buf().into() } else { roots.rootfs.clone() }))
 }
 
 /// What the clients in the kernel count. None of these files asks a server, but each may wait for the client's locks:

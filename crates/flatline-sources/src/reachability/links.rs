@@ -4,12 +4,14 @@
 //! `speed`, `duplex` and statistics are not read: those files wait for the lock of the network configuration, behind
 //! which half of a dying host queues.
 
+use crate::error::ReadError;
 use crate::patterns::GlobSet;
-use crate::read::{SMALL_FILE, read_optional};
-use crate::value::{number, number_file};
-use crate::{Fault, SourceError};
-use std::path::Path;
+use crate::read::{SMALL_FILE, parsed, read_optional};
+use crate::value::number_file;
+use crate::{Fault, HostPath, SourceError};
 
+/// Entries of the directory that are looked at.
+const MAX_ENTRIES: usize = 65_536;
 /// `IFF_UP`: somebody wants the link.
 const WANTED: u64 = 1;
 
@@ -61,54 +63,102 @@ impl Operstate {
 pub struct Link {
     /// Its name.
     pub name: String,
-    /// What the kernel says; `None` when the file has gone or says something new.
+    /// What the kernel says; `None` when it can't be read or says something new.
     pub state: Option<Operstate>,
-    /// Whether packets pass: state `up`, or a carrier where the driver does not say.
-    pub up: bool,
+    /// Whether packets pass: state `up`, or a carrier where the driver does not say; `None` when that can't be known.
+    pub up: Option<bool>,
     /// How often the carrier came or went since the interface appeared.
     pub carrier_changes: Option<u64>,
 }
 
-/// Reads the links that are not excluded, by name, at most `most`.
+type Faults<'a> = &'a mut dyn FnMut(&SourceError);
+
+/// Reads the links that are not excluded, by name, at most `most`; `None` when they can't be listed. What can't be read
+/// of one goes to `faults` and is unknown.
 pub(super) fn read(
-    directory: &Path,
+    directory: &HostPath,
     excluded: &GlobSet,
     most: usize,
     buffer: &mut Vec<u8>,
-) -> Result<Vec<Link>, SourceError> {
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(SourceError::os(directory, super::errno_of(&error))),
+    faults: Faults<'_>,
+) -> Option<Vec<Link>> {
+    let mut names = match directory.names(MAX_ENTRIES) {
+        Ok(names) => names,
+        Err(errno) => {
+            if !ReadError::Os(errno).is_absent() {
+                faults(&SourceError::os(directory, errno));
+            }
+            return None;
+        }
     };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| !excluded.is_match(name)).collect();
+    names.retain(|name| !excluded.is_match(name));
     names.sort_unstable();
-    let links = names.into_iter().filter_map(|name| read_link(directory, name, buffer).transpose());
-    links.take(most).collect()
+    let links = names.into_iter().filter_map(|name| read_link(directory, name, buffer, faults));
+    Some(links.take(most).collect())
+}
+
+/// Whether one interface passes packets, whatever is excluded. One that is not there does not; `None` when that can't be
+/// known.
+pub(super) fn is_up(directory: &HostPath, name: &str, buffer: &mut Vec<u8>, faults: Faults<'_>) -> Option<bool> {
+    match read_link(directory, name.to_owned(), buffer, faults) {
+        Some(link) => link.up,
+        None => directory.is_dir().then_some(false),
+    }
 }
 
 /// `None` for what is no interface (`bonding_masters`) or has just gone.
-fn read_link(directory: &Path, name: String, buffer: &mut Vec<u8>) -> Result<Option<Link>, SourceError> {
-    let link = directory.join(&name);
-    let mut file = |file: &str| optional(&link.join(file), buffer);
-    let Some(operstate) = file("operstate")? else { return Ok(None) };
-    let state = Operstate::parse(&operstate);
-    let wanted = file("flags")?.is_some_and(|flags| hexadecimal(&flags).is_some_and(|flags| flags & WANTED != 0));
-    // Asking for the carrier of what nobody wants is an error.
-    let says_nothing = state == Some(Operstate::Unknown) && wanted;
-    let carrier = says_nothing && file("carrier")?.is_some_and(|carrier| number_file(&carrier) == Some(1));
-    let carrier_changes = file("carrier_changes")?.and_then(|changes| number(changes.trim_ascii()));
-    Ok(Some(Link { up: state == Some(Operstate::Up) || carrier, name, state, carrier_changes }))
+fn read_link(directory: &HostPath, name: String, buffer: &mut Vec<u8>, faults: Faults<'_>) -> Option<Link> {
+    let mut files = Files { directory: directory.join(&name), buffer, faults };
+    let state = match files.read("operstate") {
+        Some(false) => return None,
+        Some(true) => files.parsed("operstate", "the state of a link", Operstate::parse),
+        None => None,
+    };
+    let up = state.and_then(|state| match state {
+        Operstate::Up => Some(true),
+        Operstate::Unknown => files.has_carrier(),
+        _ => Some(false),
+    });
+    let carrier_changes = files.value("carrier_changes", "a count", number_file);
+    Some(Link { up, name, state, carrier_changes })
 }
 
-/// A file's content; `None` when it, or what it is about, is not there.
-fn optional(path: &Path, buffer: &mut Vec<u8>) -> Result<Option<Vec<u8>>, SourceError> {
-    match read_optional(path, SMALL_FILE, buffer) {
-        Ok(found) => Ok(found.then(|| buffer.clone())),
-        // EINVAL: the interface went down in between.
-        Err(error) if error.fault == Fault::IoError || error.fault == Fault::NotFound => Ok(None),
-        Err(error) => Err(error),
+/// The files of one interface.
+struct Files<'a, 'b> {
+    directory: HostPath,
+    buffer: &'a mut Vec<u8>,
+    faults: Faults<'b>,
+}
+
+impl Files<'_, '_> {
+    /// Where the driver does not say: somebody wants the link, and it has a carrier.
+    fn has_carrier(&mut self) -> Option<bool> {
+        let wanted = self.value("flags", "flags like 0x1003", hexadecimal)? & WANTED != 0;
+        // Asking for the carrier of what nobody wants is an error.
+        if wanted { self.value("carrier", "0 or 1", number_file).map(|carrier| carrier == 1) } else { Some(false) }
+    }
+
+    /// One value; `None` when there is none or it can't be read.
+    fn value<T>(&mut self, file: &str, expected: &str, parse: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        if self.read(file) == Some(true) { self.parsed(file, expected, parse) } else { None }
+    }
+
+    fn parsed<T>(&mut self, file: &str, expected: &str, parse: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let value = parsed(parse(self.buffer), &self.directory.join(file), self.buffer, expected);
+        value.map_err(|error| (self.faults)(&error)).ok()
+    }
+
+    /// Reads a file; `false` when it, or what it is about, is not there, `None` when it can't be read.
+    fn read(&mut self, file: &str) -> Option<bool> {
+        match read_optional(&self.directory.join(file), SMALL_FILE, self.buffer) {
+            Ok(found) => Some(found),
+            // EINVAL: the interface went down in between.
+            Err(error) if matches!(error.fault, Fault::NotFound | Fault::IoError) => Some(false),
+            Err(error) => {
+                (self.faults)(&error);
+                None
+            }
+        }
     }
 }
 
@@ -121,6 +171,7 @@ fn hexadecimal(content: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::Path;
 
     fn link(tree: &Path, name: &str, files: &[(&str, &str)]) {
         fs::create_dir_all(tree.join(name)).expect("directory");
@@ -138,21 +189,56 @@ mod tests {
         link(tree.path(), "wg0", &[("operstate", "unknown\n"), ("flags", "0x91\n"), ("carrier", "1\n")]);
         link(tree.path(), "wg1", &[("operstate", "unknown\n"), ("flags", "0x90\n"), ("carrier", "1\n")]);
         link(tree.path(), "odd0", &[("operstate", "sideways\n"), ("flags", "junk")]);
+        link(tree.path(), "odd1", &[("operstate", "unknown\n"), ("flags", "junk")]);
         link(tree.path(), "veth12", &up);
         fs::write(tree.path().join("bonding_masters"), "bond0\n").expect("written");
-        let excluded = crate::patterns::of_names(super::super::EXCLUDED_INTERFACES).expect("patterns");
-        let links = read(tree.path(), &excluded, 8, &mut Vec::new()).expect("read");
+        let mut faults = Vec::new();
+        let links = read_all(tree.path(), 8, &mut faults).expect("listed");
         let shown: Vec<_> = links.iter().map(|link| (link.name.as_str(), link.up, link.carrier_changes)).collect();
         let expected = [
-            ("enp7s0", true, Some(2)),
-            ("enp8s0", false, None),
-            ("odd0", false, None),
-            ("wg0", true, None),
-            ("wg1", false, None),
+            ("enp7s0", Some(true), Some(2)),
+            ("enp8s0", Some(false), None),
+            ("odd0", None, None),
+            ("odd1", None, None),
+            ("wg0", Some(true), None),
+            ("wg1", Some(false), None),
         ];
         assert_eq!(shown, expected);
-        assert_eq!(links[2].state, None);
-        assert_eq!(read(tree.path(), &excluded, 1, &mut Vec::new()).expect("read").len(), 1);
-        assert_eq!(read(&tree.path().join("none"), &excluded, 1, &mut Vec::new()), Ok(Vec::new()));
+        assert_eq!((links[2].state, links[3].state), (None, Some(Operstate::Unknown)));
+        assert!(faults.len() == 2 && faults[0].contains("odd0/operstate") && faults[1].contains("odd1/flags"));
+        assert_eq!(read_all(tree.path(), 1, &mut Vec::new()).expect("listed").len(), 1);
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_hides_no_other() {
+        let tree = tempfile::tempdir().expect("directory");
+        fs::create_dir_all(tree.path().join("eth0/operstate")).expect("directory");
+        link(tree.path(), "eth1", &[("operstate", "up\n")]);
+        let mut faults = Vec::new();
+        let links = read_all(tree.path(), 8, &mut faults).expect("listed");
+        let shown: Vec<_> = links.iter().map(|link| (link.name.as_str(), link.up)).collect();
+        assert_eq!(shown, [("eth0", None), ("eth1", Some(true))]);
+        assert!(faults.len() == 1 && faults[0].contains("eth0/operstate"), "{faults:?}");
+    }
+
+    #[test]
+    fn unlisted_is_unknown_and_missing_is_down() {
+        let tree = tempfile::tempdir().expect("directory");
+        link(tree.path(), "tap0", &[("operstate", "up\n")]);
+        let up = |directory: &Path, name: &str| is_up(&directory.into(), name, &mut Vec::new(), &mut |_| {});
+        assert_eq!(up(tree.path(), "tap0"), Some(true), "though it is not shown");
+        assert_eq!(up(tree.path(), "eth0"), Some(false));
+        let nowhere = tree.path().join("none");
+        assert_eq!((up(&nowhere, "eth0"), read_all(&nowhere, 8, &mut Vec::new())), (None, None));
+        fs::write(&nowhere, "").expect("written");
+        let mut faults = Vec::new();
+        assert_eq!((up(&nowhere, "eth0"), read_all(&nowhere, 8, &mut faults)), (None, None));
+        assert_eq!(faults.len(), 1);
+    }
+
+    fn read_all(directory: &Path, most: usize, faults: &mut Vec<String>) -> Option<Vec<Link>> {
+        let excluded = crate::patterns::of_names(super::super::EXCLUDED_INTERFACES).expect("patterns");
+        let mut buffer = Vec::new();
+        read(&directory.into(), &excluded, most, &mut buffer, &mut |fault| faults.push(fault.to_string()))
     }
 }

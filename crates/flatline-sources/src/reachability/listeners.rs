@@ -9,7 +9,7 @@
 use super::{netlink, read_lines};
 use crate::read::{STATISTICS_FILE, read_bounded};
 use crate::value::number;
-use crate::{Fault, SourceError};
+use crate::{Fault, HostPath, SourceError};
 use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
@@ -76,7 +76,7 @@ pub struct Drops {
 /// When neither way works.
 pub fn read_listeners(
     source: Source,
-    procfs: &Path,
+    procfs: &HostPath,
     most: usize,
     faults: &mut dyn FnMut(&SourceError),
 ) -> Result<Listeners, SourceError> {
@@ -116,7 +116,7 @@ fn listener(InetResponse { header, .. }: &InetResponse) -> Listener {
     }
 }
 
-fn read_files(net: &Path, most: usize) -> Result<Listeners, SourceError> {
+fn read_files(net: &HostPath, most: usize) -> Result<Listeners, SourceError> {
     let (mut gathered, mut buffer) = (Gathered::new(most), Vec::new());
     for name in ["tcp", "tcp6"] {
         let path = net.join(name);
@@ -183,7 +183,7 @@ impl Gathered {
     }
 }
 
-pub(super) fn read_drops(path: &Path, buffer: &mut Vec<u8>) -> Result<Drops, SourceError> {
+pub(super) fn read_drops(path: &HostPath, buffer: &mut Vec<u8>) -> Result<Drops, SourceError> {
     read_bounded(path, STATISTICS_FILE, buffer)?;
     parse_drops(buffer).ok_or_else(|| SourceError::invalid(path, "no pair of lines that begin with `TcpExt:`"))
 }
@@ -252,7 +252,7 @@ mod tests {
         for source in [Source::Kernel, Source::Files] {
             let mut faults = Vec::new();
             let mut faulty = |error: &SourceError| faults.push(error.to_string());
-            let found = read_listeners(source, Path::new("/proc"), 10_000, &mut faulty).expect("listeners");
+            let found = read_listeners(source, &"/proc".into(), 10_000, &mut faulty).expect("listeners");
             let ours = found.listeners.iter().find(|found| found.address == address).expect("ours");
             assert_eq!((ours.backlog, ours.sockets), (3, 1), "{source:?}");
             assert!(source == Source::Files || ours.limit.is_none_or(|limit| limit >= 128), "{ours:?}");

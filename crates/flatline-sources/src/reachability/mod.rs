@@ -20,8 +20,8 @@ pub use owners::{Owners, search};
 pub use routes::{Family, Route, parse_ipv4, parse_ipv6};
 
 use crate::patterns::GlobSet;
-use crate::{Probe, Roots, SourceError};
-use std::path::{Path, PathBuf};
+use crate::{HostPath, Probe, Roots, SourceError};
+use rustix::fs::OFlags;
 
 /// Default routes and links beyond these are no host's; a router's are not shown.
 const MAX_ROUTES: usize = 64;
@@ -36,8 +36,8 @@ pub const EXCLUDED_INTERFACES: &[&str] =
 pub struct Network {
     /// Default routes, the preferred one of each family first; `None` when they could not be read.
     pub routes: Option<Vec<Route>>,
-    /// The links that are not excluded, by name.
-    pub links: Vec<Link>,
+    /// The links that are not excluded, by name; `None` when they could not be listed.
+    pub links: Option<Vec<Link>>,
     /// What TCP has dropped at full queues.
     pub drops: Drops,
 }
@@ -45,8 +45,8 @@ pub struct Network {
 /// Reads the files.
 #[derive(Debug)]
 pub struct Reader {
-    procfs: PathBuf,
-    sysfs: PathBuf,
+    procfs: HostPath,
+    sysfs: HostPath,
     excluded: GlobSet,
     buffer: Vec<u8>,
 }
@@ -56,7 +56,7 @@ impl Reader {
     #[must_use]
     pub fn probe(roots: &Roots, excluded: GlobSet) -> Probe<Self> {
         let net = roots.procfs.join("net");
-        match rustix::fs::stat(&net) {
+        match net.stat() {
             Ok(_) => {
                 let (procfs, sysfs) = (roots.procfs.clone(), roots.sysfs.clone());
                 Probe::Present(Self { procfs, sysfs, excluded, buffer: Vec::new() })
@@ -69,7 +69,10 @@ impl Reader {
     /// Whether procfs is this kernel's, so that what is asked over netlink is about the same host.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        rustix::fs::statfs(&self.procfs).is_ok_and(|procfs| procfs.f_type == rustix::fs::PROC_SUPER_MAGIC)
+        self.procfs
+            .open(OFlags::PATH)
+            .and_then(rustix::fs::fstatfs)
+            .is_ok_and(|procfs| procfs.f_type == rustix::fs::PROC_SUPER_MAGIC)
     }
 
     /// Reads everything. What can't be read goes to `faults` and is absent.
@@ -78,8 +81,14 @@ impl Reader {
         let net = procfs.join("net");
         let drops = note(listeners::read_drops(&net.join("netstat"), buffer), faults);
         let routes = note(routes::read(&net, buffer, MAX_ROUTES), faults);
-        let links = note(links::read(&sysfs.join("class/net"), excluded, MAX_LINKS, buffer), faults);
-        Network { routes, links: links.unwrap_or_default(), drops: drops.unwrap_or_default() }
+        let links = links::read(&sysfs.join("class/net"), excluded, MAX_LINKS, buffer, faults);
+        Network { routes, links, drops: drops.unwrap_or_default() }
+    }
+
+    /// Whether an interface passes packets, though it may be one that is not shown. One that is not there does not;
+    /// `None` when that can't be known.
+    pub fn is_up(&mut self, interface: &str, faults: &mut dyn FnMut(&SourceError)) -> Option<bool> {
+        links::is_up(&self.sysfs.join("class/net"), interface, &mut self.buffer, faults)
     }
 }
 
@@ -88,11 +97,11 @@ fn note<T>(result: Result<T, SourceError>, faults: &mut dyn FnMut(&SourceError))
 }
 
 /// Reads the first `limit` bytes, whole lines only; whether that was everything.
-fn read_lines(path: &Path, limit: usize, buffer: &mut Vec<u8>) -> Result<bool, SourceError> {
+fn read_lines(path: &HostPath, limit: usize, buffer: &mut Vec<u8>) -> Result<bool, SourceError> {
     use std::io::Read as _;
     buffer.clear();
-    let read = std::fs::File::open(path).and_then(|file| file.take(limit as u64).read_to_end(buffer));
-    read.map_err(|error| SourceError::os(path, errno_of(&error)))?;
+    let file = std::fs::File::from(path.open(OFlags::empty()).map_err(|errno| SourceError::os(path, errno))?);
+    file.take(limit as u64).read_to_end(buffer).map_err(|error| SourceError::os(path, errno_of(&error)))?;
     if buffer.len() < limit {
         return Ok(true);
     }

@@ -2,23 +2,23 @@
 //!
 //! Looking through all processes is dear; it is done on a thread of its own, and only when something new listens.
 
+use crate::HostPath;
 use crate::open_files::look_through;
-use crate::read::{SMALL_FILE, open_at, read_bounded_at};
+use crate::read::{SMALL_FILE, read_bounded_at};
 use crate::value::number;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::OFlags;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::path::Path;
 
 /// The command name of the process that owns each socket, by inode; of several processes the first.
 pub type Owners = HashMap<u64, String>;
 
 /// Looks through all processes for the owners of these sockets. Who can't be looked at owns nothing.
 #[must_use]
-pub fn search(procfs: &Path, sockets: &HashSet<u64>) -> Owners {
+pub fn search(procfs: &HostPath, sockets: &HashSet<u64>) -> Owners {
     let mut found = Owners::new();
-    let Ok(root) = open_at(CWD, procfs, OFlags::DIRECTORY) else { return found };
+    let Ok(root) = procfs.open(OFlags::DIRECTORY) else { return found };
     // A procfs that can't be listed has no owners, and one that was not seen whole has those that were.
     let _ = look_through(&root, |open| {
         let socket = socket_of_target(open.target).filter(|socket| sockets.contains(socket));
@@ -52,7 +52,7 @@ mod tests {
         let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).expect("link");
         let inode = socket_of_target(link.as_os_str().as_encoded_bytes()).expect("a socket");
         let comm = std::fs::read_to_string("/proc/self/comm").expect("comm");
-        let owners = search(Path::new("/proc"), &HashSet::from([inode, 1]));
+        let owners = search(&"/proc".into(), &HashSet::from([inode, 1]));
         assert_eq!(owners, Owners::from([(inode, comm.trim_end().to_owned())]));
     }
 

@@ -4,11 +4,10 @@
 //! Of a route over several next hops the files show the first. Routes of other tables than `main` are not in the first.
 
 use super::read_lines;
-use crate::SourceError;
+use crate::{HostPath, SourceError};
 use procfs_core::FromBufRead;
 use procfs_core::net::RouteEntries;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 
 /// The default route has the smallest key, so it comes first however many routes a router has.
 const IPV4_BYTES: usize = 64 << 10;
@@ -57,7 +56,7 @@ pub struct Route {
 }
 
 /// Reads the default routes of both protocols, preferred ones first; a kernel without IPv6 has none of those.
-pub(super) fn read(net: &Path, buffer: &mut Vec<u8>, most: usize) -> Result<Vec<Route>, SourceError> {
+pub(super) fn read(net: &HostPath, buffer: &mut Vec<u8>, most: usize) -> Result<Vec<Route>, SourceError> {
     let mut routes = Vec::new();
     let path = net.join("route");
     read_lines(&path, IPV4_BYTES, buffer)?;
@@ -182,10 +181,10 @@ enp7s0\t0000A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
         let twice =
             IPV4.replace("wg0\t00000000\t00000000\t0001\t0\t0\t50", "enp7s0\t00000000\t0100A8C0\t0003\t0\t0\t7");
         std::fs::write(tree.path().join("route"), twice).expect("written");
-        let routes = read(tree.path(), &mut Vec::new(), 8).expect("read");
+        let routes = read(&tree.path().into(), &mut Vec::new(), 8).expect("read");
         assert_eq!(routes.iter().map(|route| route.metric).collect::<Vec<_>>(), [7]);
         std::fs::write(tree.path().join("ipv6_route"), "junk\n").expect("written");
-        let error = read(tree.path(), &mut Vec::new(), 8).expect_err("junk");
+        let error = read(&tree.path().into(), &mut Vec::new(), 8).expect_err("junk");
         assert!(error.to_string().contains("ipv6_route: line 1"), "{error}");
     }
 
@@ -194,7 +193,7 @@ enp7s0\t0000A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
         let tree = tempfile::tempdir().expect("directory");
         let line = "eth1\t0000A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n";
         std::fs::write(tree.path().join("route"), IPV4.to_owned() + &line.repeat(10_000)).expect("written");
-        assert_eq!(read(tree.path(), &mut Vec::new(), 8).expect("read").len(), 2);
+        assert_eq!(read(&tree.path().into(), &mut Vec::new(), 8).expect("read").len(), 2);
     }
 
     proptest::proptest! {

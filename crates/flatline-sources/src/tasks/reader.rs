@@ -6,12 +6,11 @@ use super::tally::Tally;
 use super::walk::{Task, Walk};
 use super::{Options, Reading, State};
 use crate::error::ReadError;
-use crate::read::{SMALL_FILE, open_at};
-use crate::{Probe, Roots, SourceError};
+use crate::read::SMALL_FILE;
+use crate::{HostPath, Probe, Roots, SourceError};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The parent of all kernel threads, which does nothing but sleep in the function of its name: what shows whether
@@ -21,7 +20,7 @@ const KTHREADD: u32 = 2;
 /// Looks at every task, a part at a time on a large host.
 #[derive(Debug)]
 pub struct Reader {
-    procfs: PathBuf,
+    procfs: HostPath,
     options: Options,
     walk: Walk,
     tally: Tally,
@@ -202,8 +201,8 @@ fn blocked(
     }
 }
 
-fn open_procfs(path: &Path) -> Result<OwnedFd, Errno> {
-    open_at(CWD, path, OFlags::DIRECTORY)
+fn open_procfs(path: &HostPath) -> Result<OwnedFd, Errno> {
+    path.open(OFlags::DIRECTORY)
 }
 
 impl Reading {

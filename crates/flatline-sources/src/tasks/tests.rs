@@ -3,6 +3,7 @@ use crate::synthetic::{Task as Made, write_task};
 use crate::tasks::{Channel, OTHER, UNREADABLE};
 use std::cell::Cell;
 use std::fs;
+use std::path::PathBuf;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,6 @@
 //! Going through all tasks, with a place to go on from.
 
-use crate::read::open_at;
+use crate::host_path::open_below;
 use crate::value::number;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{OFlags, RawDir};
@@ -94,7 +94,7 @@ fn list(
     into.clear();
     listing.clear();
     listing.reserve(LISTING_BUFFER);
-    let directory = open_at(procfs, directory, OFlags::DIRECTORY)?;
+    let directory = open_below(procfs, directory, OFlags::DIRECTORY)?;
     let mut entries = RawDir::new(directory.as_fd(), listing.spare_capacity_mut());
     let mut beyond = 0;
     while let Some(entry) = entries.next() {

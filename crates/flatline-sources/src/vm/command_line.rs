@@ -50,7 +50,7 @@ pub struct DiskDevice {
 /// than 256 KiB.
 pub fn read_command_line(roots: &Roots, pid: u32) -> Result<CommandLine, SourceError> {
     let path = roots.procfs.join(pid.to_string()).join("cmdline");
-    let fail = |fault, detail: String| SourceError { path: path.as_path().into(), fault, detail };
+    let fail = |fault, detail: String| SourceError { path: (&*path).into(), fault, detail };
     match read_process(roots, pid)? {
         Some(process) if process.is_qemu() => {}
         Some(process) => return Err(fail(Fault::InvalidContent, format!("process {:?} is no QEMU", process.comm))),

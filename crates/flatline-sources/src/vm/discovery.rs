@@ -4,8 +4,8 @@ use super::listing::{in_root, is_missing, list, plain_number, same_path};
 use super::pattern::{Kind, Pattern, expand};
 use super::process::read_process;
 use crate::read::{parsed, read_optional};
-use crate::{Roots, SourceError};
-use rustix::fs::{AtFlags, CWD, FileType, statat};
+use crate::{HostPath, Roots, SourceError};
+use rustix::fs::FileType;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -75,11 +75,11 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Where this process finds the socket. Symbolic links are the kernel's to follow: an absolute one below another
-    /// root than `/` leads astray.
+    /// Where this process finds the socket. Who connects there has the kernel follow symbolic links, which
+    /// [`HostPath`] does not confine: an absolute one below another root than `/` leads astray.
     #[must_use]
     pub fn address(&self, roots: &Roots) -> PathBuf {
-        in_root(roots, &self.socket)
+        in_root(roots, &self.socket).to_path_buf()
     }
 
     fn new(socket: PathBuf, source: Source) -> Self {
@@ -147,9 +147,8 @@ fn matched(roots: &Roots, path: PathBuf, faults: Faults<'_>) -> Option<Candidate
 }
 
 /// Which socket is at that path; `None` when there is none, or it can't be told.
-fn identify(path: &Path, faults: Faults<'_>) -> Option<Identity> {
-    let look = |flags| statat(CWD, path, flags);
-    let found = look(AtFlags::empty()).and_then(|target| Ok((target, look(AtFlags::SYMLINK_NOFOLLOW)?)));
+fn identify(path: &HostPath, faults: Faults<'_>) -> Option<Identity> {
+    let found = path.stat().and_then(|target| Ok((target, path.stat_itself()?)));
     match found {
         Ok((target, itself)) => (file_type(&target) == FileType::Socket).then(|| Identity {
             device: target.st_dev,
@@ -200,7 +199,7 @@ fn proxmox_file(name: &[u8]) -> Option<(u32, bool)> {
 }
 
 /// The process a pid file names, if it lives and is a QEMU: the number may be another's by now.
-fn living_qemu(roots: &Roots, pid_file: &Path, faults: Faults<'_>) -> Option<u32> {
+fn living_qemu(roots: &Roots, pid_file: &HostPath, faults: Faults<'_>) -> Option<u32> {
     let alive = read_pid(pid_file).and_then(|pid| {
         let Some(pid) = pid else { return Ok(None) };
         Ok(read_process(roots, pid)?.filter(|process| process.is_alive() && process.is_qemu()).map(|_| pid))
@@ -211,7 +210,7 @@ fn living_qemu(roots: &Roots, pid_file: &Path, faults: Faults<'_>) -> Option<u32
     })
 }
 
-fn read_pid(path: &Path) -> Result<Option<u32>, SourceError> {
+fn read_pid(path: &HostPath) -> Result<Option<u32>, SourceError> {
     let mut content = Vec::new();
     if !read_optional(path, PID_FILE, &mut content)? {
         return Ok(None);

@@ -112,7 +112,8 @@ fn etc_pve_is_left_alone() {
     let before = host.discover(&Options::default());
     fs::remove_dir_all(host.path("etc/pve")).expect("removable");
     // A FIFO in its place would hang whoever opened anything there.
-    rustix::fs::mknodat(CWD, host.path("etc/pve"), FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a FIFO");
+    rustix::fs::mknodat(rustix::fs::CWD, host.path("etc/pve"), FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .expect("a FIFO");
     assert_eq!(host.discover(&Options::default()), before);
 }
 

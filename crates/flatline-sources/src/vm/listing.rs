@@ -1,13 +1,12 @@
 //! Directories that may be huge, the numbers in the names they hold, and paths that mean the same.
 
 use crate::error::ReadError;
-use crate::read::open_at;
 use crate::value::number;
-use crate::{Fault, Roots, SourceError};
-use rustix::fs::{CWD, Dir, FileType, OFlags};
+use crate::{Fault, HostPath, Roots, SourceError};
+use rustix::fs::{Dir, FileType, OFlags};
 use std::borrow::Cow;
 use std::ffi::CStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// So many entries of a directory are looked at.
 pub(super) const MAX_ENTRIES: usize = 65_536;
@@ -18,8 +17,8 @@ pub(super) const MAX_ENTRIES: usize = 65_536;
 /// # Errors
 /// When the directory can't be opened or read, or has more than [`MAX_ENTRIES`] entries: then the first of them
 /// have been shown.
-pub(super) fn list(path: &Path, mut entry: impl FnMut(&CStr, FileType)) -> Result<(), SourceError> {
-    let dir = match open_at(CWD, path, OFlags::DIRECTORY).and_then(Dir::new) {
+pub(super) fn list(path: &HostPath, mut entry: impl FnMut(&CStr, FileType)) -> Result<(), SourceError> {
+    let dir = match path.open(OFlags::DIRECTORY).and_then(Dir::new) {
         Ok(dir) => dir,
         Err(errno) if is_missing(errno) => return Ok(()),
         Err(errno) => return Err(SourceError::os(path, errno)),
@@ -32,7 +31,7 @@ pub(super) fn list(path: &Path, mut entry: impl FnMut(&CStr, FileType)) -> Resul
         }
         if seen == MAX_ENTRIES {
             let detail = format!("holds more than {MAX_ENTRIES} entries; the rest is left out");
-            return Err(SourceError { path: path.into(), fault: Fault::TooLarge, detail });
+            return Err(SourceError { path: (&**path).into(), fault: Fault::TooLarge, detail });
         }
         seen += 1;
         entry(found.file_name(), found.file_type());
@@ -45,8 +44,8 @@ pub(super) fn is_missing(errno: rustix::io::Errno) -> bool {
     ReadError::Os(errno).is_absent() || errno == rustix::io::Errno::NOTDIR
 }
 
-/// Debian's `/var/run` is a link to `/run`, and Proxmox VE binds its sockets by the former. Below another root the
-/// link can't be followed: it is absolute.
+/// Debian's `/var/run` is a link to `/run`, and Proxmox VE binds its sockets by the former. Below another root a client
+/// can't follow the link: it is absolute.
 pub(super) fn same_path(path: &Path) -> Cow<'_, Path> {
     match path.strip_prefix("/var/run") {
         Ok(rest) => Path::new("/run").join(rest).into(),
@@ -55,12 +54,11 @@ pub(super) fn same_path(path: &Path) -> Cow<'_, Path> {
 }
 
 /// Where a path of the host is for this process.
-pub(super) fn in_root(roots: &Roots, path: &Path) -> PathBuf {
-    if roots.rootfs == Path::new("/") {
-        return path.into();
+pub(super) fn in_root(roots: &Roots, path: &Path) -> HostPath {
+    if roots.rootfs == *Path::new("/") {
+        return roots.rootfs.join(path);
     }
-    let path = same_path(path);
-    roots.rootfs.join(path.strip_prefix("/").unwrap_or(&path))
+    roots.rootfs.join(same_path(path))
 }
 
 /// A decimal number as a program writes it: digits only and no leading zero, so that a name has one number and a
@@ -80,7 +78,7 @@ mod tests {
         let tree = tempfile::tempdir().expect("a directory");
         fs::write(tree.path().join("file"), "").expect("a file");
         for path in ["none", "file", "file/below"] {
-            list(&tree.path().join(path), |name, _| panic!("{name:?}")).expect("nothing to list");
+            list(&tree.path().join(path).into(), |name, _| panic!("{name:?}")).expect("nothing to list");
         }
     }
 
@@ -91,16 +89,16 @@ mod tests {
             std::os::unix::fs::symlink("x", tree.path().join(number.to_string())).expect("a link");
         }
         let mut shown = 0;
-        let error = list(tree.path(), |_, _| shown += 1).expect_err("too many");
+        let error = list(&tree.path().into(), |_, _| shown += 1).expect_err("too many");
         assert_eq!((shown, error.fault, &*error.path), (MAX_ENTRIES, Fault::TooLarge, tree.path()));
     }
 
     #[test]
     fn paths_of_the_host_are_below_its_root() {
         let (here, there) = (Roots::default(), Roots::under(Path::new("/host")));
-        assert_eq!(in_root(&here, Path::new("/var/run/a")), Path::new("/var/run/a"));
-        assert_eq!(in_root(&there, Path::new("/var/run/a")), Path::new("/host/run/a"));
-        assert_eq!(in_root(&there, Path::new("/var/running")), Path::new("/host/var/running"));
+        assert_eq!(&*in_root(&here, Path::new("/var/run/a")), Path::new("/var/run/a"));
+        assert_eq!(&*in_root(&there, Path::new("/var/run/a")), Path::new("/host/run/a"));
+        assert_eq!(&*in_root(&there, Path::new("/var/running")), Path::new("/host/var/running"));
     }
 
     #[test]

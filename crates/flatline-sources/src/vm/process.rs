@@ -3,10 +3,9 @@
 //! The `procfs` crate is not used: its parser panics on content that is cut off.
 
 use crate::error::ReadError;
-use crate::read::{SMALL_FILE, parsed, read_bounded_at};
+use crate::read::{SMALL_FILE, parsed, read_whole};
 use crate::value::number;
 use crate::{Roots, SourceError};
-use rustix::fs::CWD;
 use rustix::io::Errno;
 
 /// What the kernel says a thread is doing.
@@ -124,7 +123,7 @@ impl Process {
 pub fn read_process(roots: &Roots, pid: u32) -> Result<Option<Process>, SourceError> {
     let path = roots.procfs.join(pid.to_string()).join("stat");
     let mut content = Vec::new();
-    match read_bounded_at(CWD, path.as_path(), SMALL_FILE, &mut content) {
+    match read_whole(&path, SMALL_FILE, &mut content) {
         Ok(()) => {}
         // It may also end between opening and reading.
         Err(error) if error.is_absent() || error == ReadError::Os(Errno::SRCH) => return Ok(None),

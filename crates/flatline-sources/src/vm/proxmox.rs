@@ -3,8 +3,7 @@
 
 use super::listing::plain_number;
 use crate::read::read_bounded;
-use crate::{Roots, SourceError};
-use std::path::PathBuf;
+use crate::{HostPath, Roots, SourceError};
 
 /// No file of pmxcfs is larger than this.
 const CONFIG_FILE: usize = 1024 * 1024;
@@ -61,7 +60,7 @@ pub fn read_proxmox_config(roots: &Roots, vmid: u32) -> Result<ProxmoxConfig, So
     Ok(parse(&content))
 }
 
-fn config_path(roots: &Roots, vmid: u32) -> PathBuf {
+fn config_path(roots: &Roots, vmid: u32) -> HostPath {
     roots.rootfs.join(format!("etc/pve/qemu-server/{vmid}.conf"))
 }
 
@@ -201,7 +200,7 @@ mod tests {
         let error = read_proxmox_config(&Roots::under(Path::new("/nonexistent")), 7).expect_err("no such tree");
         assert_eq!(
             (&*error.path, error.fault),
-            (config_path(&Roots::under(Path::new("/nonexistent")), 7).as_path(), crate::Fault::NotFound)
+            (&*config_path(&Roots::under(Path::new("/nonexistent")), 7), crate::Fault::NotFound)
         );
     }
 

@@ -20,10 +20,9 @@
 //! monitor is called busy.
 
 use super::listing::same_path;
-use crate::read::open_at;
 use crate::value::number;
-use crate::{Fault, Roots, SourceError};
-use rustix::fs::{CWD, OFlags};
+use crate::{Fault, HostPath, Roots, SourceError};
+use rustix::fs::OFlags;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -68,10 +67,10 @@ pub fn read_clients(roots: &Roots, sockets: &mut BTreeMap<PathBuf, Clients>) -> 
 }
 
 /// The table of the host's first process, which a container's own namespace does not hide; else that of this process.
-fn open_table(roots: &Roots) -> Result<(PathBuf, File), SourceError> {
+fn open_table(roots: &Roots) -> Result<(HostPath, File), SourceError> {
     let open = |name| {
         let path = roots.procfs.join(name);
-        match open_at(CWD, path.as_path(), OFlags::empty()) {
+        match path.open(OFlags::empty()) {
             Ok(file) => Ok((path, File::from(file))),
             Err(errno) => Err(SourceError::os(&path, errno)),
         }

@@ -4,9 +4,8 @@
 use super::listing::{list, plain_number};
 use crate::read::{SMALL_FILE, parsed, read_optional};
 use crate::value::number_file;
-use crate::{Roots, SourceError};
+use crate::{HostPath, Roots, SourceError};
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// Proxmox VE has cards `net0` to `net31`.
 const CARDS: u32 = 32;
@@ -63,7 +62,7 @@ pub fn parse_name(name: &[u8]) -> Option<(u32, u32)> {
     Some((plain_number(&numbers[..middle])?, card))
 }
 
-fn counter(path: &Path, faults: &mut dyn FnMut(&SourceError)) -> Option<u64> {
+fn counter(path: &HostPath, faults: &mut dyn FnMut(&SourceError)) -> Option<u64> {
     let mut content = Vec::new();
     let result = read_optional(path, SMALL_FILE, &mut content).and_then(|found| {
         if found { parsed(number_file(&content), path, &content, "a byte count").map(Some) } else { Ok(None) }

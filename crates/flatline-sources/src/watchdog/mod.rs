@@ -12,12 +12,12 @@ pub use verdict::{Countdown, SANE_TIMEOUT_SECONDS, TimeLeft, protecting};
 
 use crate::boot_status::{self, BootStatus};
 use crate::error::ReadError;
-use crate::read::{SMALL_FILE, open_at, parsed, read_bounded_at};
+use crate::read::{SMALL_FILE, parsed, read_bounded_at};
 use crate::value::{number, number_file};
-use crate::{Probe, Roots, SourceError};
+use crate::{HostPath, Probe, Roots, SourceError};
 use owner::Owners;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, OFlags, RawDir};
+use rustix::fs::{OFlags, RawDir};
 use rustix::io::Errno;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -68,13 +68,21 @@ pub struct Reading {
 /// Reads watchdog devices and finds their owners.
 #[derive(Debug)]
 pub struct Reader {
-    class: PathBuf,
+    class: HostPath,
     owners: Owners,
-    /// How the time left of each known device has moved.
-    countdowns: Vec<(u32, Countdown)>,
+    known: Vec<Known>,
     numbers: Vec<u32>,
     listing: Vec<u8>,
     buffer: Vec<u8>,
+}
+
+/// What is kept of a device.
+#[derive(Debug)]
+struct Known {
+    number: u32,
+    directory: HostPath,
+    /// How its time left has moved.
+    countdown: Countdown,
 }
 
 type Faults<'a> = &'a mut dyn FnMut(&SourceError);
@@ -87,7 +95,7 @@ impl Reader {
         let mut reader = Self {
             owners: Owners::new(roots.procfs.clone()),
             class,
-            countdowns: Vec::new(),
+            known: Vec::new(),
             numbers: Vec::with_capacity(MAX_DEVICES),
             listing: Vec::with_capacity(LISTING_BUFFER),
             buffer: Vec::with_capacity(SMALL_FILE),
@@ -121,24 +129,23 @@ impl Reader {
         into: &mut Reading,
         faults: &mut dyn FnMut(&SourceError),
     ) -> Result<(), SourceError> {
-        let listed = self.open_class().and_then(|dir| self.list(&dir).map(|()| dir));
-        let class = match listed {
-            Ok(class) => class,
+        match self.open_class().and_then(|class| self.list(&class)) {
+            Ok(()) => {}
             // The last driver was unloaded: no devices, not an error.
             Err(Errno::NOENT) => {
                 into.devices.clear();
                 return Ok(());
             }
             Err(errno) => return Err(SourceError::os(&self.class, errno)),
-        };
+        }
         into.devices.resize_with(self.numbers.len(), Device::default);
         for index in 0..self.numbers.len() {
-            self.read_device(&class, self.numbers[index], &mut into.devices[index], faults);
+            self.read_device(self.numbers[index], &mut into.devices[index], faults);
         }
         self.owners.update(now, &into.devices, faults);
         for device in &mut into.devices {
             self.owners.put(device.number, &mut device.owner);
-            let time_left = self.countdown(device.number).observe(now, device);
+            let time_left = self.known(device.number).countdown.observe(now, device);
             device.protecting = protecting(device, time_left);
         }
         self.forget_removed();
@@ -146,7 +153,7 @@ impl Reader {
     }
 
     fn open_class(&self) -> Result<OwnedFd, Errno> {
-        open_at(CWD, self.class.as_path(), OFlags::DIRECTORY)
+        self.class.open(OFlags::DIRECTORY)
     }
 
     fn list(&mut self, class: &OwnedFd) -> Result<(), Errno> {
@@ -165,9 +172,9 @@ impl Reader {
         Ok(())
     }
 
-    fn read_device(&mut self, class: &OwnedFd, number: u32, into: &mut Device, faults: Faults<'_>) {
+    fn read_device(&mut self, number: u32, into: &mut Device, faults: Faults<'_>) {
         set_name(into, number);
-        let directory = match open_at(class.as_fd(), into.name.as_str(), OFlags::DIRECTORY) {
+        let directory = match self.known(number).directory.open(OFlags::DIRECTORY) {
             Ok(directory) => Some(directory),
             Err(errno) => {
                 if !ReadError::Os(errno).is_absent() {
@@ -176,7 +183,7 @@ impl Reader {
                 None
             }
         };
-        let path = self.class.as_path();
+        let path = &*self.class;
         let mut files = Files { directory, class: path, name: &into.name, buffer: &mut self.buffer, faults };
         files.text(c"identity", &mut into.identity);
         files.text(c"pretimeout_governor", &mut into.governor);
@@ -192,17 +199,18 @@ impl Reader {
         into.boot_status = files.value(c"bootstatus", "a decimal number", boot_status::parse);
     }
 
-    fn countdown(&mut self, number: u32) -> &mut Countdown {
-        let index = self.countdowns.iter().position(|(known, _)| *known == number).unwrap_or_else(|| {
-            self.countdowns.push((number, Countdown::default()));
-            self.countdowns.len() - 1
+    fn known(&mut self, number: u32) -> &mut Known {
+        let index = self.known.iter().position(|known| known.number == number).unwrap_or_else(|| {
+            let directory = self.class.join(format!("watchdog{number}"));
+            self.known.push(Known { number, directory, countdown: Countdown::default() });
+            self.known.len() - 1
         });
-        &mut self.countdowns[index].1
+        &mut self.known[index]
     }
 
     fn forget_removed(&mut self) {
-        let Self { countdowns, numbers, .. } = self;
-        countdowns.retain(|(known, _)| numbers.contains(known));
+        let Self { known, numbers, .. } = self;
+        known.retain(|known| numbers.contains(&known.number));
     }
 }
 

@@ -4,15 +4,14 @@
 //! read. The device is not touched.
 
 use super::{Device, push_text};
-use crate::SourceError;
 use crate::open_files::{look_through, target};
-use crate::read::{SMALL_FILE, open_at, read_bounded_at};
+use crate::read::{SMALL_FILE, read_bounded_at};
 use crate::value::number;
+use crate::{HostPath, SourceError};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, OFlags};
+use rustix::fs::OFlags;
 use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// While an active device has no known owner, all processes are looked through this often.
@@ -58,14 +57,14 @@ struct Holder {
 /// Finds and remembers the owners of all devices.
 #[derive(Debug)]
 pub(super) struct Owners {
-    procfs: PathBuf,
+    procfs: HostPath,
     known: Vec<Known>,
     buffer: Vec<u8>,
     searches: u64,
 }
 
 impl Owners {
-    pub(super) const fn new(procfs: PathBuf) -> Self {
+    pub(super) const fn new(procfs: HostPath) -> Self {
         Self { procfs, known: Vec::new(), buffer: Vec::new(), searches: 0 }
     }
 
@@ -75,7 +74,7 @@ impl Owners {
             self.known.clear();
             return;
         }
-        let procfs = match open_at(CWD, self.procfs.as_path(), OFlags::DIRECTORY) {
+        let procfs = match self.procfs.open(OFlags::DIRECTORY) {
             Ok(procfs) => procfs,
             Err(errno) => {
                 faults(&SourceError::os(&self.procfs, errno));

@@ -48,7 +48,7 @@ impl Tree {
     }
 
     pub(crate) fn cgroup(&self, path: &str) -> PathBuf {
-        self.roots().cgroup.join(path)
+        self.roots().cgroup.join(path).to_path_buf()
     }
 
     /// Writes one file below the cgroup root, making directories as needed.

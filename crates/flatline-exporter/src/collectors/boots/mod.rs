@@ -50,7 +50,7 @@ fn init(environment: &Environment) -> Init {
     let rootfs = &environment.roots.rootfs;
     let journal = seed::Journal {
         program: environment.flags.get_one::<String>(JOURNALCTL).cloned().unwrap_or_default(),
-        root: (rootfs != Path::new("/")).then(|| rootfs.clone()),
+        root: (*rootfs != *Path::new("/")).then(|| rootfs.to_path_buf()),
     };
     match Heart::start(state, identity, short, journal) {
         Ok(heart) => Init::On(Box::new(Boots { heart })),

@@ -67,9 +67,7 @@ fn init(environment: &Environment) -> Init {
 
 /// Whether a machine has written a journal here; a directory alone is only an offer.
 fn has_journal(roots: &Roots) -> bool {
-    let written = |directory: &str| {
-        roots.rootfs.join(directory).read_dir().is_ok_and(|entries| entries.flatten().next().is_some())
-    };
+    let written = |directory: &str| roots.rootfs.join(directory).names(1).is_ok_and(|names| !names.is_empty());
     written("run/log/journal") || written("var/log/journal")
 }
 
@@ -81,7 +79,7 @@ fn start(environment: &Environment) -> Result<Follower, String> {
     let rootfs = &environment.roots.rootfs;
     let reader = Reader {
         program: flags.get_one::<PathBuf>(PROGRAM).cloned().ok_or("no program")?,
-        root: (rootfs != Path::new("/")).then(|| rootfs.clone()),
+        root: (*rootfs != *Path::new("/")).then(|| rootfs.to_path_buf()),
         max_silence: flags.get_one::<Duration>(MAX_SILENCE).copied().unwrap_or(Duration::from_secs(900)),
     };
     Follower::start(reader, classifier, patterns, environment.state.as_ref())

@@ -63,7 +63,8 @@ impl Follower {
         tally.resume(&boot_id);
         let path = environment.roots.rootfs.join("dev/kmsg");
         let counted = Counted { tally, looked: Instant::now(), at_end: false, error: None };
-        let shared = Arc::new(Shared { path, counted: Mutex::new(counted), caught_up: Condvar::new() });
+        let shared =
+            Arc::new(Shared { path: path.to_path_buf(), counted: Mutex::new(counted), caught_up: Condvar::new() });
         let following = Arc::clone(&shared);
         let thread = thread::Builder::new().name("fl-kmsg".to_owned()).stack_size(STACK_BYTES);
         thread.spawn(move || follow(&ring, &classifier, &following, kept)).map_err(|error| error.to_string())?;
@@ -90,15 +91,18 @@ impl Follower {
 
 fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut kept: Kept<Tally>) {
     let mut buffer = vec![0; LONGEST_RECORD];
+    let mut promised = false;
     loop {
         let begun = Instant::now();
-        match take_batch(ring, classifier, shared, &mut buffer) {
-            Ok(true) => thread::sleep((begun.elapsed() * REST).min(LOOK_EVERY)),
-            Ok(false) => {
-                if let Err(error) = ring.wait(LOOK_EVERY) {
-                    return shared.lock().error = Some(error);
-                }
-            }
+        let waited = match take_batch(ring, classifier, shared, &mut buffer) {
+            Ok(Batch::Full) => Ok(thread::sleep((begun.elapsed() * REST).min(LOOK_EVERY))).map(|()| false),
+            // It was told that there is something, and there was not: asking again at once would have no end.
+            Ok(Batch::Nothing) if promised => Ok(thread::sleep(LOOK_EVERY)).map(|()| false),
+            Ok(Batch::Nothing | Batch::All) => ring.wait(LOOK_EVERY),
+            Err(error) => Err(error),
+        };
+        match waited {
+            Ok(ready) => promised = ready,
             Err(error) => return shared.lock().error = Some(error),
         }
         if kept.is_due() {
@@ -108,10 +112,19 @@ fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut kept: Kept<
     }
 }
 
-/// Counts up to a batch of records; whether there may be more.
-fn take_batch(ring: &Ring, classifier: &Classifier, shared: &Shared, buffer: &mut [u8]) -> Result<bool, SourceError> {
+/// What a look at the ring has brought.
+enum Batch {
+    /// As much as is taken at once: there may be more.
+    Full,
+    /// All there was.
+    All,
+    Nothing,
+}
+
+/// Counts up to a batch of records.
+fn take_batch(ring: &Ring, classifier: &Classifier, shared: &Shared, buffer: &mut [u8]) -> Result<Batch, SourceError> {
     let clock = clock();
-    for _ in 0..BATCH {
+    for taken in 0..BATCH {
         // The lock is held for one record at a time: a scrape waits for microseconds.
         match ring.next(buffer)? {
             Next::Record(record) => shared.lock().tally.take(record, classifier, clock),
@@ -123,12 +136,12 @@ fn take_batch(ring: &Ring, classifier: &Classifier, shared: &Shared, buffer: &mu
                 counted.looked = Instant::now();
                 counted.at_end = true;
                 shared.caught_up.notify_all();
-                return Ok(false);
+                return Ok(if taken == 0 { Batch::Nothing } else { Batch::All });
             }
         }
     }
     shared.lock().looked = Instant::now();
-    Ok(true)
+    Ok(Batch::Full)
 }
 
 /// The kernel stamps its records with a clock that is set like the monotonic one and still in suspend.

@@ -14,10 +14,10 @@ use crate::flags::{switch, switch_value, value};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use flatline_catalog::mounts as catalog;
 use flatline_sources::mounts::{self as source, Clients, Device, Mount, Options};
-use flatline_sources::{Roots, SourceError};
+use flatline_sources::{HostPath, Roots, SourceError};
 use reading::{Found, Shown};
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use track::{Reply, Track};
@@ -112,7 +112,7 @@ struct Mounts {
 
 impl Collector for Mounts {
     fn collect(&mut self, faults: &mut Faults) -> Result<Arc<dyn Reading>, SourceError> {
-        let base = self.reader.base().to_path_buf();
+        let base = self.reader.base().clone();
         let found = self.reader.read(&mut |fault| faults.report(fault))?.clone();
         self.keep(&found.mounts);
         self.ask(&base, &found.mounts);
@@ -148,14 +148,14 @@ impl Mounts {
         self.tracks = kept.collect();
     }
 
-    fn ask(&mut self, base: &Path, mounts: &[Mount]) {
+    fn ask(&mut self, base: &HostPath, mounts: &[Mount]) {
         let mut replies = self.errands.settled();
         let begun = Instant::now();
         let mut due: Vec<&Mount> = mounts.iter().filter(|mount| mount.unasked.is_none()).collect();
         // Those that there was no thread for come first, so that each has its turn.
         due.sort_by_key(|mount| self.tracks.get(&identity(mount)).is_some_and(|track| track.last().is_some()));
         let questions = due.iter().map(|mount| {
-            let (base, mountpoint, device) = (base.to_path_buf(), mount.mountpoint.clone(), mount.device);
+            let (base, mountpoint, device) = (base.clone(), mount.mountpoint.clone(), mount.device);
             let ask = move || {
                 let asked = Instant::now();
                 let answer = source::ask(&base, &mountpoint, device);

@@ -77,7 +77,7 @@ pub(super) fn config(target: &Target, roots: &mut HostRoots, shown: &Shown) -> R
 
 fn file_roots(path: &Path) -> Result<Arc<RootCertStore>, String> {
     let mut pem = Vec::new();
-    read::read_bounded(path, MAX_CA_FILE, &mut pem).map_err(|error| error.to_string())?;
+    read::read_given(path, MAX_CA_FILE, &mut pem).map_err(|error| error.to_string())?;
     let invalid = |reason: String| format!("{}: {reason}", path.display());
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {

@@ -71,12 +71,17 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Judges, and remembers what passes.
-    pub(super) fn judge(demands: &Demands, memory: &mut Memory, now: &Now<'_>) -> Self {
+    /// Judges, and remembers what passes. `is_up` tells of a link whether it passes packets, if that can be known.
+    pub(super) fn judge(
+        demands: &Demands,
+        memory: &mut Memory,
+        now: &Now<'_>,
+        is_up: &mut dyn FnMut(&str) -> Option<bool>,
+    ) -> Self {
         Self {
             passing: Part::ALL.map(|part| match part {
                 Part::DefaultRoute => memory.route(now),
-                Part::Link => memory.link(demands, now),
+                Part::Link => memory.link(demands, is_up),
                 Part::Gateway => memory.gateway(now),
                 Part::Listening => memory.listening(demands, now),
             }),
@@ -105,14 +110,11 @@ impl Memory {
         self.route.then_some(!routes.is_empty())
     }
 
-    /// A link that has gone passes nothing.
-    fn link(&self, demands: &Demands, now: &Now<'_>) -> Option<bool> {
-        let links = &now.network?.links;
-        let up = |name: &String| links.iter().any(|link| link.name == *name && link.up);
-        if !demands.interfaces.is_empty() {
-            return Some(demands.interfaces.iter().all(up));
+    fn link(&self, demands: &Demands, is_up: &mut dyn FnMut(&str) -> Option<bool>) -> Option<bool> {
+        if demands.interfaces.is_empty() {
+            return decided(true, self.interfaces.iter().map(|name| is_up(name)));
         }
-        (!self.interfaces.is_empty()).then(|| self.interfaces.iter().any(up))
+        decided(false, demands.interfaces.iter().map(|name| is_up(name)))
     }
 
     fn gateway(&mut self, now: &Now<'_>) -> Option<bool> {
@@ -132,6 +134,14 @@ impl Memory {
     }
 }
 
+/// The verdict over several of which one that is `decisive` decides; without it what is unknown leaves it open.
+fn decided(decisive: bool, each: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let each: Vec<_> = each.collect();
+    let settled = each.contains(&Some(decisive)).then_some(decisive);
+    let open = each.is_empty() || each.contains(&None);
+    settled.or_else(|| (!open).then_some(!decisive))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,10 +155,10 @@ mod tests {
             metric: 0,
         };
         let state = Some(if up { Operstate::Up } else { Operstate::Down });
-        let link = Link { name: "enp7s0".to_owned(), state, up, carrier_changes: None };
+        let link = Link { name: "enp7s0".to_owned(), state, up: Some(up), carrier_changes: None };
         Network {
             routes: Some(with_route.then_some(route).into_iter().collect()),
-            links: vec![link],
+            links: Some(vec![link]),
             ..Network::default()
         }
     }
@@ -165,7 +175,11 @@ mod tests {
         ports: &[u16],
     ) -> Gate {
         let listening = Some(ports.iter().copied().collect());
-        Gate::judge(demands, memory, &Now { network: Some(network), gateways: gateway.to_vec(), listening })
+        let now = Now { network: Some(network), gateways: gateway.to_vec(), listening };
+        Gate::judge(demands, memory, &now, &mut |name| {
+            let link = network.links.as_ref()?.iter().find(|link| link.name == name);
+            link.map_or(Some(false), |link| link.up)
+        })
     }
 
     #[test]
@@ -207,7 +221,7 @@ mod tests {
     fn the_unknown_fails_nothing() {
         let (demands, mut memory) = (sshd(), Memory::default());
         judge(&demands, &mut memory, &network(true, true), &[Some(true)], &[22]);
-        let gate = Gate::judge(&demands, &mut memory, &Now::default());
+        let gate = Gate::judge(&demands, &mut memory, &Now::default(), &mut |_| None);
         assert_eq!((gate.passing, gate.verdict()), ([None; 4], None));
         let gate = judge(&demands, &mut memory, &network(true, true), &[None, Some(false)], &[22]);
         assert_eq!(gate.passing[2], None, "one of two gateways is unknown");
@@ -216,11 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn one_link_decides_and_an_unknown_one_leaves_it_open() {
+        let any = |each: &[Option<bool>]| decided(true, each.iter().copied());
+        let all = |each: &[Option<bool>]| decided(false, each.iter().copied());
+        assert_eq!((any(&[None, Some(true)]), any(&[None, Some(false)])), (Some(true), None));
+        assert_eq!((all(&[None, Some(true)]), all(&[None, Some(false)])), (None, Some(false)));
+        assert_eq!((any(&[Some(false)]), all(&[Some(true)])), (Some(false), Some(true)));
+        assert_eq!((any(&[]), all(&[])), (None, None));
+    }
+
+    #[test]
     fn another_network_card_is_no_missing_link() {
         let (demands, mut memory) = (sshd(), Memory::default());
         judge(&demands, &mut memory, &network(true, true), &[], &[]);
         let mut moved = network(true, true);
-        moved.links[0].name = "enp8s0".to_owned();
+        moved.links.iter_mut().flatten().for_each(|link| link.name = "enp8s0".to_owned());
         moved.routes.iter_mut().flatten().for_each(|route| route.interface = "enp8s0".to_owned());
         assert_eq!(judge(&demands, &mut memory, &moved, &[], &[]).passing[1], Some(true));
     }

@@ -2,10 +2,9 @@
 
 use crate::collector::Faults;
 use crate::errands::Errands;
-use flatline_sources::SourceError;
 use flatline_sources::reachability::{Listeners, Owners, Source, read_listeners, search};
+use flatline_sources::{HostPath, SourceError};
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Going through all processes is dear, so it is not done more often, and without news far less often.
@@ -17,7 +16,7 @@ type Read = (Result<Listeners, SourceError>, Vec<SourceError>);
 /// Asks for them.
 #[derive(Debug)]
 pub(super) struct Asker {
-    procfs: PathBuf,
+    procfs: HostPath,
     source: Source,
     most: usize,
     errands: Errands<(), Read>,
@@ -29,7 +28,7 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn new(procfs: PathBuf, source: Source, most: usize) -> Self {
+    pub(super) fn new(procfs: HostPath, source: Source, most: usize) -> Self {
         Self {
             procfs,
             source,

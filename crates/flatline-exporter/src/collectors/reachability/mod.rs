@@ -135,7 +135,11 @@ impl Collector for Reachability {
                 .filter(|found| found.left_out == 0)
                 .map(|found| found.listeners.iter().map(|listener| listener.address.port()).collect()),
         };
-        let gate = Gate::judge(&self.demands, &mut self.memory, &now);
+        let reader = &mut self.reader;
+        let gate = Gate::judge(&self.demands, &mut self.memory, &now, &mut |name| {
+            let shown = network.links.iter().flatten().find(|link| link.name == name);
+            shown.map_or_else(|| reader.is_up(name, &mut |error| faults.report(error)), |link| link.up)
+        });
         if self.kept.is_due() {
             self.kept.save(self.memory.clone());
         }

@@ -43,7 +43,7 @@ impl Owned {
 impl Reading for Found {
     fn emit(&self, out: &mut Emitter<'_>) -> fmt::Result {
         self.emit_routes(out)?;
-        emit_links(&self.network.links, out)?;
+        emit_links(self.network.links.as_deref().unwrap_or_default(), out)?;
         self.emit_gateways(out)?;
         self.emit_listeners(out)?;
         out.family(&catalog::GATE_PART, |samples| {
@@ -130,7 +130,9 @@ impl Found {
 }
 
 fn emit_links(links: &[Link], out: &mut Emitter<'_>) -> fmt::Result {
-    out.family(&catalog::LINK_UP, |samples| links.iter().try_for_each(|link| samples.push(&[&link.name], link.up)))?;
+    out.family(&catalog::LINK_UP, |samples| {
+        links.iter().try_for_each(|link| samples.push_some(&[&link.name], link.up))
+    })?;
     out.family(&catalog::STATE_OF_LINK, |samples| {
         links.iter().try_for_each(|link| {
             let Some(now) = link.state else { return Ok(()) };
