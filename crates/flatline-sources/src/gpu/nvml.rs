@@ -374,7 +374,7 @@ mod tests {
         std::fs::create_dir_all(&power).expect("directory");
         let hanging = power.join("runtime_status");
         let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
-        rustix::fs::mknodat(rustix::fs::CWD, &hanging, kind, mode, 0).expect("a FIFO");
+        rustix::fs::mknodat(rustix::fs::CWD, &*hanging, kind, mode, 0).expect("a FIFO");
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| nvidia.sleepers());
             // The reader has opened it, and waits for what is never written.

@@ -95,9 +95,9 @@ fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut kept: Kept<
     loop {
         let begun = Instant::now();
         let waited = match take_batch(ring, classifier, shared, &mut buffer) {
-            Ok(Batch::Full) => Ok(thread::sleep((begun.elapsed() * REST).min(LOOK_EVERY))).map(|()| false),
+            Ok(Batch::Full) => Ok(rest((begun.elapsed() * REST).min(LOOK_EVERY))),
             // It was told that there is something, and there was not: asking again at once would have no end.
-            Ok(Batch::Nothing) if promised => Ok(thread::sleep(LOOK_EVERY)).map(|()| false),
+            Ok(Batch::Nothing) if promised => Ok(rest(LOOK_EVERY)),
             Ok(Batch::Nothing | Batch::All) => ring.wait(LOOK_EVERY),
             Err(error) => Err(error),
         };
@@ -110,6 +110,12 @@ fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut kept: Kept<
             kept.save(tally);
         }
     }
+}
+
+/// Nobody says that there is something while it rests.
+fn rest(time: Duration) -> bool {
+    thread::sleep(time);
+    false
 }
 
 /// What a look at the ring has brought.
