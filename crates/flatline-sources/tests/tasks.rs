@@ -4,7 +4,7 @@ mod common;
 
 use common::without_rights;
 use flatline_sources::synthetic::{Task, write_task};
-use flatline_sources::tasks::{Options, Reader, Reading, State};
+use flatline_sources::tasks::{Channel, Options, Reader, Reading, State};
 use flatline_sources::{Roots, SourceError};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -106,7 +106,8 @@ fn a_task_that_waits_uninterruptibly_is_found_with_its_age() {
     let mut older = || {
         std::thread::sleep(Duration::from_millis(20));
         host.copy();
-        Some(read(&mut reader)).filter(|reading| reading.channels[0].oldest > first.channels[0].oldest)
+        let grown = |channel: &Channel| channel.oldest > first.channels[0].oldest;
+        Some(read(&mut reader)).filter(|reading| reading.channels.first().is_some_and(grown))
     };
     let second = (0..500).find_map(|_| older()).expect("it grows older");
     let wchan = &*second.channels[0].wchan;
