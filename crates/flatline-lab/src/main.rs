@@ -117,7 +117,8 @@ fn run_all(drills: &[&'static Drill], terms: &Terms, jobs: NonZeroUsize, results
     let work = || {
         let mut done = Vec::new();
         while let Some(drill) = drills.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut say = |line: &str| if jobs.get() == 1 { println!("{line}") } else { println!("{:<30} {line}", drill.name) };
+            let mut say =
+                |line: &str| if jobs.get() == 1 { println!("{line}") } else { println!("{:<30} {line}", drill.name) };
             done.push(run(drill, terms, results, &mut say));
         }
         done
@@ -128,7 +129,9 @@ fn run_all(drills: &[&'static Drill], terms: &Terms, jobs: NonZeroUsize, results
     });
     let mut passed = true;
     let mut errors = Vec::new();
-    for outcome in done.into_iter().flat_map(|done| done.unwrap_or_else(|_| vec![Err("a scenario panicked".to_owned())])) {
+    for outcome in
+        done.into_iter().flat_map(|done| done.unwrap_or_else(|_| vec![Err("a scenario panicked".to_owned())]))
+    {
         match outcome {
             Ok(as_promised) => passed &= as_promised,
             Err(error) => errors.push(error),

@@ -7,10 +7,10 @@ use std::iter;
 
 use flatline_catalog::{Family, Label, memcg};
 
-use super::targets;
+use super::targets::{self, count, off_the_grid};
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
-use crate::promql::{Choose, Expr, Matching, Range, Select, increase, rate, select, without};
+use crate::promql::{Choose, Expr, Matching, Range, Select, changes, increase, rate, select, without};
 use crate::span::Span;
 
 const INCIDENT: &str = "devvm memcg livelock, 2026-07-02: a server dead for 53 minutes inside MemoryHigh..MemoryMax";
@@ -69,6 +69,15 @@ fn waiting(window: Range, choose: Choose) -> Expr {
     without("sum", &[&memcg::RESOURCE], rate(memory, window))
 }
 
+/// Cgroups that were not throttled between nearly all looks of two windows. Bursts of seconds pass for a livelock
+/// where nobody tells how long anybody waits; what lasts does not pause.
+fn now_and_then(config: &Config, choose: Choose) -> Expr {
+    let window = config.memcg.livelock_window * 2;
+    let looks = window.steps(config.scrape_interval);
+    let high = choose(select(&memcg::LOCAL_EVENTS)).with(&memcg::EVENT, "high");
+    without("sum", &[&memcg::EVENT], changes(high, off_the_grid(config, window))).below(count(looks - looks / 5))
+}
+
 /// The livelock, measured: the exonerating clauses are `unless`, so that a missing series can't blind the alert.
 fn livelocked(config: &Config, choose: Choose) -> Expr {
     let thresholds = &config.memcg;
@@ -78,9 +87,17 @@ fn livelocked(config: &Config, choose: Choose) -> Expr {
     throttled(window, choose)
         .above(thresholds.livelock_high_per_second)
         .note("the cgroup itself is throttled at memory.high, again and again")
-        .and(
+        .unless(
             Matching::All,
-            waiting(window, choose).above(thresholds.livelock_waiting_share).note("somebody in it waits for memory most of the time"),
+            waiting(window, choose)
+                .at_most(thresholds.livelock_waiting_share)
+                .note("somebody in it waits for memory most of the time"),
+        )
+        .unless(
+            Matching::All,
+            now_and_then(config, choose)
+                .unless(Matching::All, waiting(window, choose))
+                .note("where the kernel does not tell who waits (psi=0, as on RHEL): it is throttled without a pause"),
         )
         .unless(
             Matching::ignoring(&[&memcg::EVENT]),
@@ -209,18 +226,18 @@ impl Scene<'_> {
     }
 
     fn cgroup_without(&self, case: Case, cgroup: &str, load: Load, missing: &[&Family]) -> Case {
-        load.series().into_iter().filter(|(family, ..)| !missing.contains(family)).fold(
-            case,
-            |case, (family, label, per_second)| {
-                let labels: Vec<(&Label, &str)> = iter::once((&memcg::CGROUP, cgroup)).chain(label).collect();
-                case.series(family, TARGET, &labels, self.ramp(per_second))
-            },
-        )
+        let series = load.series().into_iter().filter(|(family, ..)| !missing.contains(family));
+        series.fold(case, |case, series| self.one(case, cgroup, series))
+    }
+
+    fn one(&self, case: Case, cgroup: &str, (family, label, per_second): LoadSeries<'_>) -> Case {
+        let labels: Vec<(&Label, &str)> = iter::once((&memcg::CGROUP, cgroup)).chain(label).collect();
+        case.series(family, TARGET, &labels, self.ramp(per_second))
     }
 }
 
 fn livelock_cases(config: &Config) -> Vec<Case> {
-    [firing_cases(config), silent_cases(config), interrupted_cases(config)].concat()
+    [firing_cases(config), silent_cases(config), interrupted_cases(config), untold_cases(config)].concat()
 }
 
 fn scene(config: &Config) -> Scene<'_> {
@@ -336,6 +353,33 @@ fn interrupted_cases(config: &Config) -> Vec<Case> {
                 .gap(3)
                 .then(value + share * config.memcg.livelock_window.as_seconds(), scene.busy)
         }),
+    ]
+}
+
+/// Kernels that do not tell who waits.
+fn untold_cases(config: &Config) -> Vec<Case> {
+    let looks = (config.memcg.livelock_window * 2).steps(config.scrape_interval);
+    let scene = Scene { config, busy: looks + config.memcg.livelock_for.steps(config.scrape_interval) + 2 };
+    let untold = |name, load| scene.cgroup_without(scene.case(name), CGROUP, load, &[&memcg::WAITING_SECONDS]);
+    let seen = config.scrape_interval * (IDLE + looks) + config.memcg.livelock_for;
+    let alone: &[(&str, &str)] = &[("job", TARGET.0), ("instance", TARGET.1), ("cgroup", CGROUP)];
+    // Its children are throttled without a pause, it touches memory.max, and who waits for the disk is told.
+    let beside = Load { high: 0.0, high_below: LIVELOCK.high, max: 20.0, ..LIVELOCK };
+    let own = [(&memcg::LOCAL_EVENTS, "high"), (&memcg::WAITING_SECONDS, "memory")];
+    let others = beside.series().into_iter().filter(|(family, label, _)| {
+        *family != &memcg::RECLAIM_RECLAIMED_PAGES && label.is_none_or(|(_, value)| !own.contains(&(family, value)))
+    });
+    let bursts = (0..looks / 2).fold(Samples::flat(0.0, IDLE), |samples, _| samples.climb(99.0, 2).hold(1));
+    let burst = scene.case("who waits is not told (psi=0), bursts").series(
+        &memcg::LOCAL_EVENTS,
+        TARGET,
+        &[(&memcg::CGROUP, CGROUP), (&memcg::EVENT, "high")],
+        bursts,
+    );
+    vec![
+        untold("who waits is not told (psi=0)", LIVELOCK).quiet(config.scrape_interval * IDLE).fires(seen, &[alone]),
+        untold("who waits is not told (psi=0), page cache work", PAGE_CACHE).never_until(scene.end()),
+        others.fold(burst, |case, series| scene.one(case, CGROUP, series)).never_until(scene.end()),
     ]
 }
 

@@ -7,7 +7,7 @@ mod cases;
 
 use flatline_catalog::{Label, vm};
 
-use super::targets;
+use super::targets::{self, count, off_the_grid};
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Column, Graph, Record, Scale, Signal};
 use crate::prometheus::{ALERTNAME, ALERTS, ALERTSTATE, SEVERITY, VM_DISK_WRITES, VM_DISK_WRITES_USUAL};
@@ -138,11 +138,6 @@ fn mostly(config: &Config, op: &'static str, ignored: &[&Label], select: Select,
     without(op, ignored, call("sum_over_time", select.over(Range::Fixed(window)))).at_least(count(scrapes))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "scrapes within a window are far below 2^53")]
-fn count(scrapes: u64) -> f64 {
-    scrapes as f64
-}
-
 /// How many samples a window must hold so that nothing is concluded from a glance: three of four.
 fn watched(config: &Config, window: Span) -> f64 {
     let scrapes = window.steps(config.scrape_interval);
@@ -172,12 +167,6 @@ fn while_there(config: &Config, expr: Expr) -> Expr {
 /// The window in which a disk must not move.
 fn still(config: &Config) -> Range {
     off_the_grid(config, config.vm.stalled_window)
-}
-
-/// Half a scrape longer than configured, so that its ends never fall on a sample: Prometheus 3 leaves the left end of a
-/// range out, Prometheus 2 does not, and both shall see the same.
-fn off_the_grid(config: &Config, window: Span) -> Range {
-    Range::Fixed(window + config.scrape_interval.half())
 }
 
 /// Disks that had requests in flight whenever they were looked at.
