@@ -13,6 +13,8 @@ use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
 use crate::promql::{Choose, Expr, Matching, Range, Select, changes, increase, rate, select, without};
 use crate::span::Span;
 
+const CAPS: &str = "MemcgCapsExceedRam";
+const BARE: &str = "WorkloadUncapped";
 const INCIDENT: &str = "devvm memcg livelock, 2026-07-02: a server dead for 53 minutes inside MemoryHigh..MemoryMax";
 
 pub(super) fn signal(config: &Config) -> Signal {
@@ -20,7 +22,7 @@ pub(super) fn signal(config: &Config) -> Signal {
     Signal {
         name: "memcg",
         records: Vec::new(),
-        alerts: vec![livelock(config), band(config)],
+        alerts: vec![livelock(config), band(config), caps(config), uncapped(config)],
         cases: cases(config),
         test_stride: 1,
         columns: vec![Column {
@@ -140,11 +142,44 @@ fn band(config: &Config) -> Alert {
     }
 }
 
+/// One alert a host: which parent it is says the metric, and parents contain each other.
+fn caps(config: &Config) -> Alert {
+    Alert {
+        name: CAPS,
+        severity: Severity::Info,
+        expr: without("max", &[&memcg::PARENT], select(&memcg::CHILDREN_MAX_BYTES))
+            .above(select(&memcg::HOST_MEMORY_BYTES)),
+        hold: config.memcg.caps_for,
+        summary: "The memory limits of cgroups on {instance} add up to more than the host has",
+        meaning: "Each cgroup stays within its limit and together they still fill the host: then the host swaps, or its own OOM killer chooses, and the limits protect nobody from the neighbours. Nothing is wrong as long as they don't all grow at once.",
+        first: "`flatline_memcg_children_max_bytes > on(job, instance) group_left flatline_memcg_host_memory_bytes` tells whose children. Lower their limits, or give the parent one.",
+        incident: "devvm, 2026-06-22: three users with 16 GiB each on a machine of 32 GiB; nothing reasoned about the whole box",
+    }
+}
+
+/// One alert a host: on many hosts nobody has a limit.
+fn uncapped(config: &Config) -> Alert {
+    let bare = Expr::from(select(&memcg::UNCAPPED)).equals(1.0).unless(
+        Matching::All,
+        Expr::from(select(&memcg::POPULATED)).equals(0.0).note("an empty cgroup endangers nobody"),
+    );
+    Alert {
+        name: BARE,
+        severity: Severity::Info,
+        expr: without("count", &[&memcg::CGROUP], bare),
+        hold: config.memcg.caps_for,
+        summary: "Work on {instance} runs without a memory limit: one runaway takes the host along",
+        meaning: "A user's slice, a container, a pod or a machine has no memory.max, nor has any cgroup above it. What grows there grows until the host swaps to a standstill or kills by its own choice.",
+        first: "`flatline_memcg_uncapped == 1` tells which. Give each a `MemoryMax=` (or `docker run --memory`), without MemoryHigh where nothing can be swapped.",
+        incident: "devvm, 2026-06-22: users' slices without a limit, 13.9 of 14 GiB swap in use, and load 60",
+    }
+}
+
 const TARGET: (&str, &str) = ("flatline", "devvm-a:10120");
 const CGROUP: &str = "/user.slice/user-1000.slice";
 
 fn cases(config: &Config) -> Vec<Case> {
-    [livelock_cases(config), band_cases(config)].concat()
+    [livelock_cases(config), band_cases(config), caps_cases(config), uncapped_cases(config)].concat()
 }
 
 /// What one cgroup does, per second of the time in which something happens.
@@ -398,5 +433,59 @@ fn band_cases(config: &Config) -> Vec<Case> {
         populated(band(case("nobody inside"), Samples::flat(1.0, long)), 0.0).never_until(step * long),
         populated(band(case("no band"), Samples::flat(0.0, long)), 1.0).never_until(step * long),
         band(case("repaired in time"), Samples::flat(1.0, hold.steps(step)).then(0.0, 8)).never_until(step * long),
+    ]
+}
+
+const GIB: f64 = 1_073_741_824.0;
+const HOST: &[&[(&str, &str)]] = &[&[("job", TARGET.0), ("instance", TARGET.1)]];
+
+fn caps_cases(config: &Config) -> Vec<Case> {
+    let (step, hold) = (config.scrape_interval, config.memcg.caps_for);
+    let long = hold.steps(step) + 8;
+    let case = |name| Case::new(config, CAPS, name);
+    let flat = |gib: f64| Samples::flat(gib * GIB, long);
+    let caps = |case: Case, parent, samples| {
+        case.series(&memcg::CHILDREN_MAX_BYTES, TARGET, &[(&memcg::PARENT, parent)], samples)
+    };
+    let host = |case: Case| case.series(&memcg::HOST_MEMORY_BYTES, TARGET, &[], flat(32.0));
+    vec![
+        host(caps(caps(case("three users of 16 GiB on 32 GiB"), "/user.slice", flat(48.0)), "/", flat(8.0)))
+            .fires_from(hold, HOST),
+        host(caps(caps(case("they fit"), "/user.slice", flat(16.0)), "/", flat(31.0))).never_until(step * long),
+        host(caps(
+            case("a job with a limit of its own for a while"),
+            "/user.slice",
+            Samples::flat(48.0 * GIB, hold.steps(step)).then(16.0 * GIB, 8),
+        ))
+        .never_until(step * long),
+        caps(case("what the host has is not known"), "/user.slice", flat(48.0)).never_until(step * long),
+    ]
+}
+
+fn uncapped_cases(config: &Config) -> Vec<Case> {
+    let (step, hold) = (config.scrape_interval, config.memcg.caps_for);
+    let long = hold.steps(step) + 8;
+    let case = |name| Case::new(config, BARE, name);
+    let of = |case: Case, family, cgroup, samples| case.series(family, TARGET, &[(&memcg::CGROUP, cgroup)], samples);
+    let bare = |case, cgroup, value| of(case, &memcg::UNCAPPED, cgroup, Samples::flat(value, long));
+    let populated = |case, cgroup, value| of(case, &memcg::POPULATED, cgroup, Samples::flat(value, long));
+    let other = "/user.slice/user-1001.slice";
+    let never = |case: Case| case.never_until(step * long);
+    vec![
+        populated(
+            populated(bare(bare(case("two users, one alert"), CGROUP, 1.0), other, 1.0), CGROUP, 1.0),
+            other,
+            1.0,
+        )
+        .fires_from(hold, HOST),
+        bare(case("whether it is populated is not known"), CGROUP, 1.0).fires(hold, HOST),
+        never(populated(bare(case("nobody inside"), CGROUP, 1.0), CGROUP, 0.0)),
+        never(populated(bare(case("it has a limit, or its parent has"), CGROUP, 0.0), CGROUP, 1.0)),
+        never(of(
+            case("given a limit in time"),
+            &memcg::UNCAPPED,
+            CGROUP,
+            Samples::flat(1.0, hold.steps(step)).then(0.0, 8),
+        )),
     ]
 }

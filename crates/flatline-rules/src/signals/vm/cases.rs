@@ -296,7 +296,8 @@ fn stalled_memory_cases(config: &Config) -> Vec<Case> {
     let silent = stuck.clone().then(long, UNANSWERED);
     let killed = silent.clone().then(long, KILLED);
     // It reckons the moment of the last completion anew, a little later than before.
-    let again = stuck.clone().then(3, UNSCRAPED).then(1, Phase { progress: 0.02, ..STALLS }).then(2, STALLS);
+    let reckoned = Phase { progress: 0.3 / config.scrape_interval.as_seconds(), ..STALLS };
+    let again = stuck.clone().then(3, UNSCRAPED).then(1, reckoned).then(2, STALLS);
     let lost = stuck.clone().then(long, UNSCRAPED);
     let reset = stuck.clone().then(2, IDLE);
     let paused = stuck.clone().then(2, PAUSED);
@@ -434,7 +435,9 @@ fn write_zero_memory_cases(config: &Config) -> Vec<Case> {
     let silent = dead.clone().then(long, UNANSWERED);
     let answers = silent.clone().then(few, IDLE);
     let still = answers.clone().then(scrapes * 2, IDLE.writing(1.0 / 40.0));
-    let exporter = dead.clone().then(few, UNSCRAPED).then(few, IDLE);
+    // Less long than after which the machine counts as gone.
+    let away = few.min(config.vm.gone_after.steps(config.scrape_interval) - 1);
+    let exporter = dead.clone().then(away, UNSCRAPED).then(few, IDLE);
     let lost = dead.clone().then(long, UNSCRAPED);
     let killed = silent.clone().then(long, KILLED);
     let restarted = dead.clone().then(2, KILLED).restarted().then(few, IDLE);
@@ -548,7 +551,7 @@ fn unresponsive_cases(config: &Config) -> Vec<Case> {
     let restart = silent.clone().then(2, UNSCRAPED).then(1, UNANSWERED);
     let mixed = works.clone().then(scrapes / 2, UNANSWERED).then(scrapes, WORKS.asked("no_greeting"));
     let some = works.clone().told(&[(3, UNANSWERED), (1, WORKS)].repeat(8));
-    let half = works.clone().told(&[(2, UNANSWERED), (2, WORKS)].repeat(12));
+    let half = works.clone().told(&[(1, UNANSWERED), (1, WORKS)].repeat(24));
     let disk_first = works.clone().then(3, IDLE).then(scrapes + 2, UNANSWERED);
     let beside = Story::legacy(config).of("web").then(HEALTHY + scrapes + 2, WORKS);
     vec![

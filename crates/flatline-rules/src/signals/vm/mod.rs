@@ -144,7 +144,8 @@ fn remembered(config: &Config, alert: &str, note: &str) -> Expr {
 /// scrapes don't start it anew, and neither does a restart of Prometheus.
 fn mostly(config: &Config, op: &'static str, ignored: &[&Label], select: Select, hold: Span) -> Expr {
     let scrapes = hold.steps(config.scrape_interval);
-    let window = config.scrape_interval * (scrapes + scrapes.div_ceil(3));
+    // Half a scrape shorter, so that its ends fall on no sample, and it never holds one more.
+    let window = config.scrape_interval * (scrapes + scrapes.div_ceil(3)) - config.scrape_interval.half();
     without(op, ignored, call("sum_over_time", select.over(Range::Fixed(window)))).at_least(count(scrapes))
 }
 
