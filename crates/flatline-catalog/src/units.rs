@@ -75,7 +75,7 @@ pub static RUNNING: Family = Family::gauge(
     "flatline_timer_running",
     Unit::None,
     &[TIMER],
-    "1 while the unit that the timer started is still running; the timer does nothing until it ends. 0 while it waits.",
+    "1 while the unit that the timer started is still running and keeps it from its next turn. 0 while it waits, and when it has no further turn (OnBootSec= alone).",
 );
 
 /// The families of this signal.

@@ -26,6 +26,8 @@ fn units() -> Units {
             ..Unit::new("backup.timer", "active", "waiting")
         },
         Unit { timer: [now - 600 * MINUTE, 0, 0, MINUTE], ..Unit::new("stuck.timer", "active", "running") },
+        Unit { counts_from: &["OnBootUSec", "OnUnitActiveUSec"], ..Unit::new("again.timer", "active", "running") },
+        Unit { counts_from: &["OnBootUSec", "OnStartupUSec"], ..Unit::new("once.timer", "active", "running") },
         Unit::new("never.timer", "inactive", "dead"),
     ]))
 }
@@ -72,6 +74,8 @@ fn units_and_timers_are_told_as_systemd_tells_them() {
     let (last, due) = (timer("last_trigger_timestamp_seconds", "backup"), timer("due_timestamp_seconds", "backup"));
     assert!(due.zip(last).is_some_and(|(due, last)| (due - last - 121.0 * 60.0).abs() < 0.01), "{last:?} {due:?}");
     assert_eq!((timer("running", "backup"), timer("running", "stuck")), (Some(0.0), Some(1.0)));
+    assert_eq!(timer("running", "again"), Some(1.0));
+    assert_eq!(timer("running", "once"), Some(0.0), "it has no other turn, what it started may run for ever");
     assert_eq!(timer("due_timestamp_seconds", "stuck"), None, "it waits for what it started");
     assert_eq!((timer("running", "never"), timer("last_trigger_timestamp_seconds", "never")), (None, None));
 
@@ -94,7 +98,7 @@ fn what_is_named_is_shown_whatever_it_does_and_the_rest_is_bounded() {
     assert_eq!(info("idle.service", "loaded"), Some(1.0));
     assert!(samples.any("flatline_unit_info{unit=\"gone.service\",load_state=\"not-found\""));
     let bounded = exporter(host.path(), &[SLOW, "--collector.units.max-units=2"]).scrape();
-    assert_eq!(bounded.get("flatline_units_left_out"), Some(3.0));
+    assert_eq!(bounded.get("flatline_units_left_out"), Some(5.0));
     assert!(
         bounded.any("flatline_unit_info{unit=\"app.service\"")
             && !bounded.any("flatline_unit_info{unit=\"ssh.service\"")

@@ -71,6 +71,7 @@ pub struct Config {
     pub probes: Probes,
     pub reachability: Reachability,
     pub units: Units,
+    pub chain: Chain,
     pub alertmanager: Alertmanager,
 }
 
@@ -130,6 +131,9 @@ pub struct Pressure {
     pub thrash_for: Span,
     pub thrash_stalled_share: f64,
     pub thrash_bytes_per_second: f64,
+    pub sustained_window: Span,
+    pub sustained_for: Span,
+    pub sustained_stalled_share: f64,
 }
 
 /// Memory cgroups.
@@ -143,6 +147,7 @@ pub struct Memcg {
     pub livelock_waiting_share: f64,
     pub livelock_pages_per_high: f64,
     pub band_for: Span,
+    pub caps_for: Span,
 }
 
 /// Virtual machines.
@@ -286,6 +291,16 @@ pub struct Units {
     pub timer_running_for: Span,
 }
 
+/// The chain from the scrape to the message.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `Config`")]
+pub struct Chain {
+    pub seldom_window: Span,
+    pub seldom_share: f64,
+    pub seldom_for: Span,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -314,6 +329,7 @@ impl Default for Config {
             probes: Probes::default(),
             reachability: Reachability::default(),
             units: Units::default(),
+            chain: Chain::default(),
             alertmanager: Alertmanager::default(),
         }
     }
@@ -325,7 +341,7 @@ impl Default for Devvm {
             job: "devvm".to_owned(),
             down_for: Span::minutes(3),
             absent_for: Span::minutes(3),
-            absent_lookback: Span::hours(1),
+            absent_lookback: Span::hours(24),
             flapping_window: Span::minutes(30),
             flapping_changes: 4,
             frozen_window: Span::minutes(15),
@@ -339,7 +355,7 @@ impl Default for Exporter {
             job: "flatline".to_owned(),
             down_for: Span::minutes(3),
             absent_for: Span::minutes(3),
-            absent_lookback: Span::hours(1),
+            absent_lookback: Span::hours(24),
         }
     }
 }
@@ -350,6 +366,12 @@ impl Default for Collector {
     }
 }
 
+impl Default for Chain {
+    fn default() -> Self {
+        Self { seldom_window: Span::minutes(5), seldom_share: 0.8, seldom_for: Span::minutes(10) }
+    }
+}
+
 impl Default for Pressure {
     fn default() -> Self {
         Self {
@@ -357,6 +379,9 @@ impl Default for Pressure {
             thrash_for: Span::minutes(1),
             thrash_stalled_share: 0.5,
             thrash_bytes_per_second: 262_144.0,
+            sustained_window: Span::minutes(2),
+            sustained_for: Span::minutes(2),
+            sustained_stalled_share: 0.5,
         }
     }
 }
@@ -370,6 +395,7 @@ impl Default for Memcg {
             livelock_waiting_share: 0.6,
             livelock_pages_per_high: 32.0,
             band_for: Span::minutes(5),
+            caps_for: Span::hours(1),
         }
     }
 }
@@ -462,7 +488,7 @@ impl Default for CrashCapture {
             dump_within: Span::hours(24),
             not_armed_for: Span::minutes(15),
             was_armed_within: Span::hours(24 * 7),
-            stale_after: Span::hours(24),
+            stale_after: Span::hours(1),
             stale_for: Span::minutes(15),
             empty_within: Span::hours(24),
             empty_for: Span::minutes(1),
@@ -484,7 +510,7 @@ impl Default for Units {
 
 impl Default for Reachability {
     fn default() -> Self {
-        Self { rotting_window: Span::minutes(1), rotting_for: Span::minutes(3), gate_for: Span::minutes(2) }
+        Self { rotting_window: Span::minutes(1), rotting_for: Span::minutes(3), gate_for: Span::seconds(30) }
     }
 }
 
@@ -614,6 +640,8 @@ impl Config {
             .or_else(|| window("pressure.thrash_window", self.pressure.thrash_window))
             .or_else(|| share("pressure.thrash_stalled_share", self.pressure.thrash_stalled_share))
             .or_else(|| positive("pressure.thrash_bytes_per_second", self.pressure.thrash_bytes_per_second))
+            .or_else(|| window("pressure.sustained_window", self.pressure.sustained_window))
+            .or_else(|| share("pressure.sustained_stalled_share", self.pressure.sustained_stalled_share))
             .or_else(|| window("vm.stalled_window", vm.stalled_window))
             .or_else(|| window("vm.write_zero_window", vm.write_zero_window))
             .or_else(|| {
@@ -672,6 +700,15 @@ impl Config {
             .or_else(|| must("units.timer_late_for", !self.units.timer_late_for.is_zero(), "can't be 0s".into()))
             .or_else(|| must("units.timer_running_for", !self.units.timer_running_for.is_zero(), "can't be 0s".into()))
             .or_else(|| window("reachability.rotting_window", self.reachability.rotting_window))
+            .or_else(|| window("chain.seldom_window", self.chain.seldom_window))
+            .or_else(|| share("chain.seldom_share", self.chain.seldom_share))
+            .or_else(|| {
+                let wrong = format!(
+                    "must be longer than chain.seldom_window ({}), for which a restart of Prometheus leaves a hole",
+                    self.chain.seldom_window
+                );
+                must("chain.seldom_for", self.chain.seldom_for > self.chain.seldom_window, wrong)
+            })
             .or_else(|| self.alertmanager.problem())
     }
 

@@ -373,6 +373,12 @@ impl Expr {
         self.binary(Op::AtLeast, Matching::All, right)
     }
 
+    /// Only where it is less or equal.
+    #[must_use]
+    pub fn at_most(self, right: impl Into<Self>) -> Self {
+        self.binary(Op::AtMost, Matching::All, right)
+    }
+
     /// The difference.
     #[must_use]
     pub fn minus(self, right: impl Into<Self>) -> Self {

@@ -58,16 +58,16 @@ pub fn inhibitions(config: &Config) -> Vec<Inhibition> {
             why: "a disk that completes nothing writes nothing",
         },
         told(
+            "MemcgLivelock",
+            "MemoryPressureSustained",
+            config.memcg.livelock_window,
+            "a livelock that holds everybody is the pressure that is measured",
+        ),
+        told(
             "TasksStuckInKernel",
             "KernelHungTask",
             config.tasks.stuck_over,
             "the kernel says in its log what was measured: a task that does not move",
-        ),
-        told(
-            "NetworkMountHung",
-            "NetworkMountNotResponding",
-            config.mounts.hung_over,
-            "the kernel says in its log what was measured; another mount that hangs has a NetworkMountHung of its own",
         ),
         told(
             "HostCrashLooping",

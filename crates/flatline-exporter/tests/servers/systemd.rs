@@ -22,11 +22,13 @@ pub struct Unit {
     pub restarts: u32,
     /// Of a timer: last trigger, next times by both clocks, accuracy.
     pub timer: [u64; 4],
+    /// Of a timer: what it counts from, `OnBootUSec` and the like; without any it goes by a calendar.
+    pub counts_from: &'static [&'static str],
 }
 
 impl Unit {
     pub const fn new(name: &'static str, state: &'static str, sub_state: &'static str) -> Self {
-        Self { name, state, sub_state, result: "success", restarts: 0, timer: [0; 4] }
+        Self { name, state, sub_state, result: "success", restarts: 0, timer: [0; 4], counts_from: &[] }
     }
 
     fn path(&self) -> ObjectPath<'static> {
@@ -125,6 +127,17 @@ impl Timer {
     #[zbus(property, name = "NextElapseUSecMonotonic")]
     fn next_elapse_usec_monotonic(&self) -> u64 {
         self.0.timer[2]
+    }
+
+    #[zbus(property)]
+    fn timers_monotonic(&self) -> Vec<(String, u64, u64)> {
+        self.0.counts_from.iter().map(|&setting| (setting.to_owned(), 60, 0)).collect()
+    }
+
+    #[zbus(property)]
+    fn timers_calendar(&self) -> Vec<(String, String, u64)> {
+        let daily = ("OnCalendar".to_owned(), "daily".to_owned(), 0);
+        if self.0.counts_from.is_empty() { vec![daily] } else { Vec::new() }
     }
 
     #[zbus(property, name = "AccuracyUSec")]

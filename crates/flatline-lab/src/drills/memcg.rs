@@ -26,7 +26,7 @@ pub(super) static LIVELOCK: Drill = Drill {
     breaks: "a hog of 300 MiB in a cgroup with memory.high 200M, memory.max 400M, no swap, and an innocent server beside it",
     pace: Pace::Production,
     expects: &["MemcgLivelock"],
-    tolerates: &["MemcgLivelockBandConfigured"],
+    tolerates: &["MemcgLivelockBandConfigured", "MemoryPressureSustained"],
     plots: PLOTS,
     play: |session| play(session, false),
 };
@@ -37,7 +37,7 @@ pub(super) static EXPORTER_INSIDE: Drill = Drill {
     breaks: "the same, with both exporters inside the throttled cgroup",
     pace: Pace::Production,
     expects: &["MemcgLivelock"],
-    tolerates: &["MemcgLivelockBandConfigured", "DevvmDown", "DevvmFlapping"],
+    tolerates: &["MemcgLivelockBandConfigured", "MemoryPressureSustained", "DevvmDown", "DevvmFlapping"],
     plots: PLOTS,
     play: |session| play(session, true),
 };

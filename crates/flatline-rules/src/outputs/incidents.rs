@@ -45,7 +45,7 @@ const UNTIMED: &str = "\n## devvm crawls into its swap\n\n\
     machine that thrashes is in [detection.md](detection.md). The share of time in which tasks wait for memory and disk is\n\
     on the overview (`Mem. wait`, `Disk wait`), `DevvmDown` comes when it no longer answers scrapes, and\n\
     `TasksStuckInKernel` when single tasks no longer move at all. What made it possible, users' slices without a limit, is\n\
-    `flatline_memcg_uncapped`.\n";
+    told by `WorkloadUncapped`.\n";
 
 fn section(incident: &Incident) -> String {
     let mut text = format!(

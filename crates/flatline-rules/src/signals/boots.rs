@@ -4,9 +4,10 @@
 
 use flatline_catalog::{Family, boots, exporter};
 
+use super::targets;
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
-use crate::promql::{Expr, Matching, Range, by, call, select, since};
+use crate::promql::{Expr, Matching, Range, by, call, changes, select, since};
 use crate::span::Span;
 
 const UNCLEAN: &str = "HostRebootedUncleanly";
@@ -115,8 +116,9 @@ fn late(config: &Config) -> Span {
 
 fn not_kept(config: &Config) -> Alert {
     let stalled = || select(&boots::HEARTBEAT_STALLED);
-    let failing = since(select(&boots::HEARTBEAT))
-        .above(late(config).as_seconds())
+    // Not by its age, which is wrong where the host's clock is: what is young or seldom scraped is over before `for` is.
+    let failing = changes(select(&boots::HEARTBEAT), targets::off_the_grid(config, late(config)))
+        .equals(0.0)
         .note("heartbeats fail")
         .or(Expr::from(stalled())
             .unless(Matching::All, select(&boots::HEARTBEAT))
@@ -235,7 +237,7 @@ fn stalled_cases(config: &Config) -> Vec<Case> {
 fn not_kept_cases(config: &Config) -> Vec<Case> {
     let (step, hold) = (config.scrape_interval, config.boots.state_not_kept_for);
     let late = late(config).steps(step);
-    let long = late + hold.steps(step) + 8;
+    let long = late + hold.steps(step) + 12;
     let end = step * long;
     let case = |name| Case::new(config, NOT_KEPT, name);
     let state = |case: Case, samples| case.series(&exporter::STATE_AVAILABLE, TARGET, &[], samples);
@@ -244,15 +246,23 @@ fn not_kept_cases(config: &Config) -> Vec<Case> {
     let flat = |value| Samples::flat(value, long);
     let beats = |count| Samples::rising(0.0, step.as_seconds(), count);
     let waits = |share| flat(config.boots.heartbeat_stalled_over.as_seconds() * share);
-    let onset = step * (late + 1) + hold;
+    let onset = step * (late + 3) + hold;
+    // Its clock is an hour behind, or before.
+    let fails = |start: f64| Samples::rising(start, step.as_seconds(), 4).hold(long);
+    let wrong = |start: f64| Samples::rising(start, step.as_seconds(), long);
+    let hour = Span::hours(1).as_seconds();
     vec![
         state(case("no directory"), flat(0.0)).fires_from(hold, FIRING),
-        stalled(beaten(state(case("heartbeats fail"), flat(1.0)), flat(0.0)), flat(0.0)).fires_from(onset, FIRING),
-        beaten(state(case("heartbeats fail, how long they wait is not known"), flat(1.0)), flat(0.0))
+        stalled(beaten(state(case("heartbeats fail"), flat(1.0)), fails(0.0)), flat(0.0)).fires_from(onset, FIRING),
+        stalled(beaten(state(case("heartbeats fail, its clock is ahead"), flat(1.0)), fails(hour)), flat(0.0))
             .fires_from(onset, FIRING),
-        stalled(beaten(state(case("heartbeats fail, each after a while"), flat(1.0)), flat(0.0)), waits(0.75))
+        stalled(beaten(state(case("healthy, its clock is behind"), flat(1.0)), wrong(-hour)), flat(0.0))
+            .never_until(end),
+        beaten(state(case("heartbeats fail, how long they wait is not known"), flat(1.0)), fails(0.0))
             .fires_from(onset, FIRING),
-        stalled(beaten(state(case("each heartbeat waits for long"), flat(1.0)), flat(0.0)), waits(1.5))
+        stalled(beaten(state(case("heartbeats fail, each after a while"), flat(1.0)), fails(0.0)), waits(0.75))
+            .fires_from(onset, FIRING),
+        stalled(beaten(state(case("each heartbeat waits for long"), flat(1.0)), fails(0.0)), waits(1.5))
             .never_until(end),
         stalled(state(case("not one heartbeat"), flat(1.0)), flat(0.0)).fires_from(hold, FIRING),
         stalled(beaten(state(case("the disk hangs"), flat(1.0)), flat(0.0)), beats(long)).never_until(end),

@@ -39,15 +39,18 @@ pub(super) fn signal(config: &Config) -> Signal {
     }
 }
 
+/// What a collector is where there is something to read: one whose start failed has as little to say as one that hangs.
+const MEANT_TO_WORK: &str = "on|failed";
+
 /// Collectors that hang or fail.
 fn blind(config: &Config, choose: Choose) -> Expr {
     let hangs =
         Expr::from(choose(select(&exporter::COLLECTOR_STUCK_SECONDS))).above(config.collector.stuck_over.as_seconds());
     let fails = Expr::from(choose(select(&exporter::COLLECTOR_SUCCESS))).equals(0.0).and(
         Matching::On([config.identity(), vec![exporter::COLLECTOR.name.to_owned()]].concat()),
-        Expr::from(choose(select(&exporter::COLLECTOR_STATE)).with(&exporter::STATE, "on"))
+        Expr::from(choose(select(&exporter::COLLECTOR_STATE)).like(&exporter::STATE, MEANT_TO_WORK))
             .equals(1.0)
-            .note("it is meant to work here"),
+            .note("it is meant to work here, though it may not even have started"),
     );
     hangs.note("its read hangs in the kernel").or(fails.note("or it is late or fails at every scrape"))
 }
@@ -59,8 +62,8 @@ fn stuck(config: &Config) -> Alert {
         expr: blind(config, Select::all),
         hold: config.collector.stuck_for,
         summary: "Flatline sees nothing of {collector} on {instance}: its reads hang or fail",
-        meaning: "The exporter answers, but the collector {collector} does not: its metrics are absent and its alerts are blind. A read that hangs for minutes is itself a symptom: the kernel does not let it return.",
-        first: "look at the exporter's landing page for the reason, and for a hang at the thread's wait channel under /proc. Don't restart the exporter before you have it; the evidence goes with the thread.",
+        meaning: "The exporter answers, but the collector {collector} does not, or could not start: its metrics are absent and its alerts are blind. A read that hangs for minutes is itself a symptom: the kernel does not let it return.",
+        first: "look at the exporter's landing page, or flatline_collector_state, for the reason, and for a hang at the thread's wait channel under /proc. Don't restart the exporter before you have it; the evidence goes with the thread.",
         incident: "desktop CIFS deadlock, 2025-08-11, and hemma's GPU: reads that never came back",
     }
 }
@@ -86,6 +89,10 @@ fn cases(config: &Config) -> Vec<Case> {
             flat(1.0 - on),
         )
     };
+    let failed = |case: Case, reason| {
+        let failed = [collector, (&exporter::STATE, "failed"), (&exporter::REASON, reason)];
+        case.series(&exporter::COLLECTOR_STATE, TARGET, &failed, flat(1.0))
+    };
     let firing: &[&[(&str, &str)]] = &[&[("job", TARGET.0), ("instance", TARGET.1), ("collector", "memcg")]];
     let never = |case: Case| case.never_until(step * long);
     vec![
@@ -97,6 +104,8 @@ fn cases(config: &Config) -> Vec<Case> {
         hangs(case("its read hangs, nothing else is known"), Samples::rising(limit * 1.5, step.as_seconds(), long))
             .fires(hold, firing),
         state(hangs(success(case("it fails at every scrape, at once"), flat(0.0)), flat(0.0)), 1.0).fires(hold, firing),
+        failed(hangs(success(case("its start fails, again and again"), flat(0.0)), flat(0.0)), "permission denied")
+            .fires_from(hold, firing),
         state(success(case("it fails, and stuck time is not exported"), flat(0.0)), 1.0).fires(hold, firing),
         state(success(case("it fails, another collector is off"), flat(0.0)), 1.0)
             .series(

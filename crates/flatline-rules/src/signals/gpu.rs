@@ -205,7 +205,7 @@ fn stuck_cases(config: &Config) -> Vec<Case> {
         stuck(case("it hangs, and comes back"), waits(long).then(0.0, 2))
             .fires_from(limit + step, &[&[JOB, INSTANCE, CARD]])
             .quiet(step * long),
-        never(stuck(case("as long as is tolerated"), waits(steps + 1).then(0.0, long))),
+        never(stuck(case("as long as is tolerated"), Samples::flat(limit.as_seconds(), steps + 1).then(0.0, long))),
         never(stuck(
             case("slow, but every read returns"),
             (0..4).fold(Samples::default(), |samples, _| samples.then(0.0, 1).climb(step.as_seconds(), steps / 2)),

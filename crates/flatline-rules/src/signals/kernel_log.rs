@@ -18,6 +18,8 @@ const LOST: &str = "KernelLogLost";
 const FATAL: &str = "KernelFatalHardwareError";
 /// Kinds that name the device and say how bad it is.
 const GRADED: &str = "pcie_aer_error|edac_error";
+/// After an outage of so long it is still known how often a device had failed before: the totals outlive boots.
+const OUTAGE: Span = Span::hours(24 * 30);
 /// What they call fatal: PCIe AER, memory errors that nothing could correct.
 const FATAL_PHASES: &str = "Uncorrect[a-z]+ .Fatal.|UE";
 const CIFS: &str = "desktop CIFS deadlock, 2025-08-11";
@@ -197,6 +199,8 @@ fn fatal(config: &Config) -> Alert {
     let events = || select(&kernel_log::DEVICE_EVENTS);
     let said = || events().like(&kernel_log::KIND, GRADED).like(&kernel_log::PHASE, FATAL_PHASES);
     let before = || call("max_over_time", events().over(Range::Fixed(window)).ago(window));
+    let known = call("last_over_time", said().over(Range::Fixed(OUTAGE)).ago(window));
+    let again = Expr::from(events()).equals(known).note("unless it is as often as before an outage");
     let kind = [config.identity(), vec![kernel_log::KIND.name.to_owned()]].concat();
     Alert {
         name: FATAL,
@@ -204,7 +208,10 @@ fn fatal(config: &Config) -> Alert {
         expr: Expr::from(said())
             .above(before())
             .note("more often than before the window")
-            .or(Expr::from(said()).unless(Matching::All, before()).note("or for the first time"))
+            .or(Expr::from(said())
+                .unless(Matching::All, before())
+                .note("or for the first time")
+                .unless(Matching::All, again))
             .and(
                 Matching::On(kind),
                 since(select(&kernel_log::LAST_TIMESTAMP))
@@ -241,6 +248,9 @@ fn fatal_cases(config: &Config) -> Vec<Case> {
     let long_ago = || Samples::flat(-1e7, long + 8);
     let more = || Samples::flat(1.0, long).then(2.0, long);
     let late = || Samples::flat(-1e7, long).then(end.as_seconds(), long);
+    let forgotten = |before, after| Samples::flat(before, long).gap(2).then(after, 8);
+    // Both totals are kept, and one is old.
+    let away = |value| Samples::flat(value, 4).gap(long * 2);
     let never = |case: Case| case.never_until(end);
     let new = |name| last(said(case(name), aer, dead, from(1.0)), aer, long_ago());
     vec![
@@ -258,6 +268,24 @@ fn fatal_cases(config: &Config) -> Vec<Case> {
         )
         .fires_from(step * 8, &[&told(aer, dead)])
         .quiet(onset + window),
+        last(
+            said(case("fatal long ago, corrected after an outage"), aer, dead, away(1.0).then(1.0, 8)),
+            aer,
+            away(-1e7).then((step * (long * 2 + 4)).as_seconds(), 8),
+        )
+        .never_until(step * (long * 2 + 11)),
+        last(
+            said(case("fatal before an outage, and once more after it"), aer, dead, away(1.0).then(2.0, 8)),
+            aer,
+            away(-1e7).then((step * (long * 2 + 4)).as_seconds(), 8),
+        )
+        .fires(step * (long * 2 + 4), &[&told(aer, dead)]),
+        last(
+            said(case("fatal long ago, the exporter forgets; corrected now"), aer, dead, forgotten(5.0, 3.0)),
+            aer,
+            forgotten(-1e7, (step * (long + 2)).as_seconds()),
+        )
+        .never_until(step * (long + 9)),
         never(last(said(case("corrected"), aer, "Corrected", from(1.0)), aer, now())),
         never(last(said(case("not fatal"), aer, "Uncorrected (Non-Fatal)", from(1.0)), aer, now())),
         never(last(said(case("another kind"), "nvidia_xid", "UE", from(1.0)), "nvidia_xid", now())),

@@ -7,12 +7,14 @@ use std::iter;
 
 use flatline_catalog::{Family, Label, memcg};
 
-use super::targets;
+use super::targets::{self, count, off_the_grid};
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
-use crate::promql::{Choose, Expr, Matching, Range, Select, increase, rate, select, without};
+use crate::promql::{Choose, Expr, Matching, Range, Select, changes, increase, rate, select, without};
 use crate::span::Span;
 
+const CAPS: &str = "MemcgCapsExceedRam";
+const BARE: &str = "WorkloadUncapped";
 const INCIDENT: &str = "devvm memcg livelock, 2026-07-02: a server dead for 53 minutes inside MemoryHigh..MemoryMax";
 
 pub(super) fn signal(config: &Config) -> Signal {
@@ -20,7 +22,7 @@ pub(super) fn signal(config: &Config) -> Signal {
     Signal {
         name: "memcg",
         records: Vec::new(),
-        alerts: vec![livelock(config), band(config)],
+        alerts: vec![livelock(config), band(config), caps(config), uncapped(config)],
         cases: cases(config),
         test_stride: 1,
         columns: vec![Column {
@@ -69,6 +71,15 @@ fn waiting(window: Range, choose: Choose) -> Expr {
     without("sum", &[&memcg::RESOURCE], rate(memory, window))
 }
 
+/// Cgroups that were not throttled between nearly all looks of two windows. Bursts of seconds pass for a livelock
+/// where nobody tells how long anybody waits; what lasts does not pause.
+fn now_and_then(config: &Config, choose: Choose) -> Expr {
+    let window = config.memcg.livelock_window * 2;
+    let looks = window.steps(config.scrape_interval);
+    let high = choose(select(&memcg::LOCAL_EVENTS)).with(&memcg::EVENT, "high");
+    without("sum", &[&memcg::EVENT], changes(high, off_the_grid(config, window))).below(count(looks - looks / 5))
+}
+
 /// The livelock, measured: the exonerating clauses are `unless`, so that a missing series can't blind the alert.
 fn livelocked(config: &Config, choose: Choose) -> Expr {
     let thresholds = &config.memcg;
@@ -78,9 +89,17 @@ fn livelocked(config: &Config, choose: Choose) -> Expr {
     throttled(window, choose)
         .above(thresholds.livelock_high_per_second)
         .note("the cgroup itself is throttled at memory.high, again and again")
-        .and(
+        .unless(
             Matching::All,
-            waiting(window, choose).above(thresholds.livelock_waiting_share).note("somebody in it waits for memory most of the time"),
+            waiting(window, choose)
+                .at_most(thresholds.livelock_waiting_share)
+                .note("somebody in it waits for memory most of the time"),
+        )
+        .unless(
+            Matching::All,
+            now_and_then(config, choose)
+                .unless(Matching::All, waiting(window, choose))
+                .note("where the kernel does not tell who waits (psi=0, as on RHEL): it is throttled without a pause"),
         )
         .unless(
             Matching::ignoring(&[&memcg::EVENT]),
@@ -123,11 +142,44 @@ fn band(config: &Config) -> Alert {
     }
 }
 
+/// One alert a host: which parent it is says the metric, and parents contain each other.
+fn caps(config: &Config) -> Alert {
+    Alert {
+        name: CAPS,
+        severity: Severity::Info,
+        expr: without("max", &[&memcg::PARENT], select(&memcg::CHILDREN_MAX_BYTES))
+            .above(select(&memcg::HOST_MEMORY_BYTES)),
+        hold: config.memcg.caps_for,
+        summary: "The memory limits of cgroups on {instance} add up to more than the host has",
+        meaning: "Each cgroup stays within its limit and together they still fill the host: then the host swaps, or its own OOM killer chooses, and the limits protect nobody from the neighbours. Nothing is wrong as long as they don't all grow at once.",
+        first: "`flatline_memcg_children_max_bytes > on(job, instance) group_left flatline_memcg_host_memory_bytes` tells whose children. Lower their limits, or give the parent one.",
+        incident: "devvm, 2026-06-22: three users with 16 GiB each on a machine of 32 GiB; nothing reasoned about the whole box",
+    }
+}
+
+/// One alert a host: on many hosts nobody has a limit.
+fn uncapped(config: &Config) -> Alert {
+    let bare = Expr::from(select(&memcg::UNCAPPED)).equals(1.0).unless(
+        Matching::All,
+        Expr::from(select(&memcg::POPULATED)).equals(0.0).note("an empty cgroup endangers nobody"),
+    );
+    Alert {
+        name: BARE,
+        severity: Severity::Info,
+        expr: without("count", &[&memcg::CGROUP], bare),
+        hold: config.memcg.caps_for,
+        summary: "Work on {instance} runs without a memory limit: one runaway takes the host along",
+        meaning: "A user's slice, a container, a pod or a machine has no memory.max, nor has any cgroup above it. What grows there grows until the host swaps to a standstill or kills by its own choice.",
+        first: "`flatline_memcg_uncapped == 1` tells which. Give each a `MemoryMax=` (or `docker run --memory`), without MemoryHigh where nothing can be swapped.",
+        incident: "devvm, 2026-06-22: users' slices without a limit, 13.9 of 14 GiB swap in use, and load 60",
+    }
+}
+
 const TARGET: (&str, &str) = ("flatline", "devvm-a:10120");
 const CGROUP: &str = "/user.slice/user-1000.slice";
 
 fn cases(config: &Config) -> Vec<Case> {
-    [livelock_cases(config), band_cases(config)].concat()
+    [livelock_cases(config), band_cases(config), caps_cases(config), uncapped_cases(config)].concat()
 }
 
 /// What one cgroup does, per second of the time in which something happens.
@@ -209,18 +261,18 @@ impl Scene<'_> {
     }
 
     fn cgroup_without(&self, case: Case, cgroup: &str, load: Load, missing: &[&Family]) -> Case {
-        load.series().into_iter().filter(|(family, ..)| !missing.contains(family)).fold(
-            case,
-            |case, (family, label, per_second)| {
-                let labels: Vec<(&Label, &str)> = iter::once((&memcg::CGROUP, cgroup)).chain(label).collect();
-                case.series(family, TARGET, &labels, self.ramp(per_second))
-            },
-        )
+        let series = load.series().into_iter().filter(|(family, ..)| !missing.contains(family));
+        series.fold(case, |case, series| self.one(case, cgroup, series))
+    }
+
+    fn one(&self, case: Case, cgroup: &str, (family, label, per_second): LoadSeries<'_>) -> Case {
+        let labels: Vec<(&Label, &str)> = iter::once((&memcg::CGROUP, cgroup)).chain(label).collect();
+        case.series(family, TARGET, &labels, self.ramp(per_second))
     }
 }
 
 fn livelock_cases(config: &Config) -> Vec<Case> {
-    [firing_cases(config), silent_cases(config), interrupted_cases(config)].concat()
+    [firing_cases(config), silent_cases(config), interrupted_cases(config), untold_cases(config)].concat()
 }
 
 fn scene(config: &Config) -> Scene<'_> {
@@ -339,6 +391,33 @@ fn interrupted_cases(config: &Config) -> Vec<Case> {
     ]
 }
 
+/// Kernels that do not tell who waits.
+fn untold_cases(config: &Config) -> Vec<Case> {
+    let looks = (config.memcg.livelock_window * 2).steps(config.scrape_interval);
+    let scene = Scene { config, busy: looks + config.memcg.livelock_for.steps(config.scrape_interval) + 2 };
+    let untold = |name, load| scene.cgroup_without(scene.case(name), CGROUP, load, &[&memcg::WAITING_SECONDS]);
+    let seen = config.scrape_interval * (IDLE + looks) + config.memcg.livelock_for;
+    let alone: &[(&str, &str)] = &[("job", TARGET.0), ("instance", TARGET.1), ("cgroup", CGROUP)];
+    // Its children are throttled without a pause, it touches memory.max, and who waits for the disk is told.
+    let beside = Load { high: 0.0, high_below: LIVELOCK.high, max: 20.0, ..LIVELOCK };
+    let own = [(&memcg::LOCAL_EVENTS, "high"), (&memcg::WAITING_SECONDS, "memory")];
+    let others = beside.series().into_iter().filter(|(family, label, _)| {
+        *family != &memcg::RECLAIM_RECLAIMED_PAGES && label.is_none_or(|(_, value)| !own.contains(&(family, value)))
+    });
+    let bursts = (0..looks / 2).fold(Samples::flat(0.0, IDLE), |samples, _| samples.climb(99.0, 2).hold(1));
+    let burst = scene.case("who waits is not told (psi=0), bursts").series(
+        &memcg::LOCAL_EVENTS,
+        TARGET,
+        &[(&memcg::CGROUP, CGROUP), (&memcg::EVENT, "high")],
+        bursts,
+    );
+    vec![
+        untold("who waits is not told (psi=0)", LIVELOCK).quiet(config.scrape_interval * IDLE).fires(seen, &[alone]),
+        untold("who waits is not told (psi=0), page cache work", PAGE_CACHE).never_until(scene.end()),
+        others.fold(burst, |case, series| scene.one(case, CGROUP, series)).never_until(scene.end()),
+    ]
+}
+
 fn band_cases(config: &Config) -> Vec<Case> {
     let (step, hold) = (config.scrape_interval, config.memcg.band_for);
     let long = hold.steps(step) + 8;
@@ -354,5 +433,59 @@ fn band_cases(config: &Config) -> Vec<Case> {
         populated(band(case("nobody inside"), Samples::flat(1.0, long)), 0.0).never_until(step * long),
         populated(band(case("no band"), Samples::flat(0.0, long)), 1.0).never_until(step * long),
         band(case("repaired in time"), Samples::flat(1.0, hold.steps(step)).then(0.0, 8)).never_until(step * long),
+    ]
+}
+
+const GIB: f64 = 1_073_741_824.0;
+const HOST: &[&[(&str, &str)]] = &[&[("job", TARGET.0), ("instance", TARGET.1)]];
+
+fn caps_cases(config: &Config) -> Vec<Case> {
+    let (step, hold) = (config.scrape_interval, config.memcg.caps_for);
+    let long = hold.steps(step) + 8;
+    let case = |name| Case::new(config, CAPS, name);
+    let flat = |gib: f64| Samples::flat(gib * GIB, long);
+    let caps = |case: Case, parent, samples| {
+        case.series(&memcg::CHILDREN_MAX_BYTES, TARGET, &[(&memcg::PARENT, parent)], samples)
+    };
+    let host = |case: Case| case.series(&memcg::HOST_MEMORY_BYTES, TARGET, &[], flat(32.0));
+    vec![
+        host(caps(caps(case("three users of 16 GiB on 32 GiB"), "/user.slice", flat(48.0)), "/", flat(8.0)))
+            .fires_from(hold, HOST),
+        host(caps(caps(case("they fit"), "/user.slice", flat(16.0)), "/", flat(31.0))).never_until(step * long),
+        host(caps(
+            case("a job with a limit of its own for a while"),
+            "/user.slice",
+            Samples::flat(48.0 * GIB, hold.steps(step)).then(16.0 * GIB, 8),
+        ))
+        .never_until(step * long),
+        caps(case("what the host has is not known"), "/user.slice", flat(48.0)).never_until(step * long),
+    ]
+}
+
+fn uncapped_cases(config: &Config) -> Vec<Case> {
+    let (step, hold) = (config.scrape_interval, config.memcg.caps_for);
+    let long = hold.steps(step) + 8;
+    let case = |name| Case::new(config, BARE, name);
+    let of = |case: Case, family, cgroup, samples| case.series(family, TARGET, &[(&memcg::CGROUP, cgroup)], samples);
+    let bare = |case, cgroup, value| of(case, &memcg::UNCAPPED, cgroup, Samples::flat(value, long));
+    let populated = |case, cgroup, value| of(case, &memcg::POPULATED, cgroup, Samples::flat(value, long));
+    let other = "/user.slice/user-1001.slice";
+    let never = |case: Case| case.never_until(step * long);
+    vec![
+        populated(
+            populated(bare(bare(case("two users, one alert"), CGROUP, 1.0), other, 1.0), CGROUP, 1.0),
+            other,
+            1.0,
+        )
+        .fires_from(hold, HOST),
+        bare(case("whether it is populated is not known"), CGROUP, 1.0).fires(hold, HOST),
+        never(populated(bare(case("nobody inside"), CGROUP, 1.0), CGROUP, 0.0)),
+        never(populated(bare(case("it has a limit, or its parent has"), CGROUP, 0.0), CGROUP, 1.0)),
+        never(of(
+            case("given a limit in time"),
+            &memcg::UNCAPPED,
+            CGROUP,
+            Samples::flat(1.0, hold.steps(step)).then(0.0, 8),
+        )),
     ]
 }

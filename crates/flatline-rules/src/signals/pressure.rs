@@ -7,6 +7,7 @@ use crate::model::{Alert, Case, Column, Graph, Samples, Scale, Signal};
 use crate::promql::{Matching, Range, Select, by, rate, select};
 
 const THRASH: &str = "SwapThrash";
+const SUSTAINED: &str = "MemoryPressureSustained";
 
 pub(super) fn signal(config: &Config) -> Signal {
     let waiting = || select(&pressure::WAITING_SECONDS).chosen();
@@ -25,8 +26,8 @@ pub(super) fn signal(config: &Config) -> Signal {
     Signal {
         name: "pressure",
         records: Vec::new(),
-        alerts: vec![thrash(config)],
-        cases: cases(config),
+        alerts: vec![thrash(config), sustained(config)],
+        cases: [cases(config), sustained_cases(config)].concat(),
         test_stride: 1,
         columns: vec![column("Mem. wait", "memory"), column("Disk wait", "io")],
         graphs: vec![
@@ -72,6 +73,57 @@ fn thrash(config: &Config) -> Alert {
         first: "find who has grown (`systemd-cgtop -m`, or flatline_memcg_current_bytes by cgroup), and stop or limit it. Logging in takes minutes: use a session that is open.",
         incident: "devvm, June 2026: agent storms swapped the machine to a crawl; journald was killed by its watchdog three times",
     }
+}
+
+fn sustained(config: &Config) -> Alert {
+    let limits = &config.pressure;
+    let stalled = select(&pressure::STALLED_SECONDS).with(&pressure::RESOURCE, "memory");
+    Alert {
+        name: SUSTAINED,
+        severity: Severity::Warning,
+        // Recorded over two minutes: jobs over memory.high that make progress 0.1, bursts of 8 of 45 seconds 0.2, a busy
+        // processor 0. A livelock reaches 0.95 when it holds everybody, and has its own alert, which silences this one.
+        expr: rate(stalled, Range::Fixed(limits.sustained_window)).above(limits.sustained_stalled_share),
+        hold: limits.sustained_for,
+        summary: "{instance} hardly does anything but wait for memory",
+        meaning: "For minutes everybody who had something to do waited for memory at once, most of the time: the kernel takes pages away that are needed again at once (programs read from disk over and over, without or beside swap), squeezes them into zram, or holds everybody back at a cgroup's limit. Nobody is killed as long as a page still comes free now and then.",
+        first: "find who has grown (`systemd-cgtop -m`, or flatline_memcg_current_bytes by cgroup), and stop or limit it. flatline_memcg_waiting_seconds_total tells whether it is one cgroup or the whole host.",
+        incident: "devvm, 2026-06-22: load 60, tasks blocked everywhere, and no alert on the pressure that said so",
+    }
+}
+
+fn sustained_cases(config: &Config) -> Vec<Case> {
+    let (limits, step) = (&config.pressure, config.scrape_interval);
+    let seen = limits.sustained_window + limits.sustained_for;
+    let busy = seen.steps(step) + 4;
+    let waits = |case: Case, resource, per_second: f64, busy: u64| {
+        let samples = Samples::flat(100.0, IDLE).climb(per_second * step.as_seconds(), busy).hold(busy);
+        case.series(&pressure::STALLED_SECONDS, TARGET, &[(&pressure::RESOURCE, resource)], samples)
+    };
+    let stalled = |name: &str, memory, io| {
+        let case = waits(Case::new(config, SUSTAINED, name), "memory", memory, busy);
+        waits(case, "io", io, busy)
+    };
+    let (onset, end) = (step * IDLE, step * (IDLE + busy * 2));
+    let labels: &[(&str, &str)] = &[("job", TARGET.0), ("instance", TARGET.1), ("resource", "memory")];
+    let share = limits.sustained_stalled_share;
+    vec![
+        stalled("programs are read from disk again and again", 0.95, 0.3)
+            .quiet(onset + limits.sustained_for)
+            .fires(onset + seen, &[labels])
+            .quiet(end - step),
+        stalled("barely over the limit", share * 1.1, 0.0).fires(onset + seen, &[labels]),
+        stalled("barely below the limit", share * 0.9, 0.0).never_until(end),
+        stalled("jobs over their memory.high that make progress", 0.1, 0.1).never_until(end),
+        stalled("swap: SwapThrash says so", 0.05, 0.9).never_until(end),
+        waits(
+            Case::new(config, SUSTAINED, "a burst, shorter than is tolerated"),
+            "memory",
+            0.95,
+            limits.sustained_for.steps(step),
+        )
+        .never_until(end),
+    ]
 }
 
 const TARGET: (&str, &str) = ("devvm", "devvm-a:10120");

@@ -135,7 +135,7 @@ fn gate_cases(config: &Config) -> Vec<Case> {
             "link",
             Samples::flat(1.0, long + 8),
         )
-        .fires_from(step * 4 + hold, FAILS)
+        .fires_from(step * (4 + steps), FAILS)
         .quiet(step * (long + 4)),
         never(gateway(case("a router that restarts"), Samples::flat(1.0, 4).then(0.0, steps).then(1.0, 12))),
         never(gateway(case("everything passes"), Samples::flat(1.0, long))),

@@ -46,6 +46,20 @@ pub fn not_answering(config: &Config, job: &str, lookback: Span) -> Expr {
         .unless(same_target(config), Expr::from(up(job)).equals(1.0))
 }
 
+/// A number of scrapes, as a limit.
+#[expect(clippy::cast_precision_loss, reason = "scrapes within a window are far below 2^53")]
+#[must_use]
+pub fn count(scrapes: u64) -> f64 {
+    scrapes as f64
+}
+
+/// Half a scrape longer than configured, so that its ends never fall on a sample: Prometheus 3 leaves the left end of a
+/// range out, Prometheus 2 does not, and both shall see the same.
+#[must_use]
+pub fn off_the_grid(config: &Config, window: Span) -> Range {
+    Range::Fixed(window + config.scrape_interval.half())
+}
+
 /// Adds the label `host`, which is `instance` without its port: what targets on one machine have in common.
 #[must_use]
 pub fn with_host(expr: Expr) -> Expr {

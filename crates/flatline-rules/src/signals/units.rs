@@ -132,6 +132,11 @@ fn stale_cases(config: &Config) -> Vec<Case> {
             due,
             flat(running.as_seconds() * 60.0),
         ))),
+        never(waits(timer(
+            case("it has no other turn, and the daemon it started runs on"),
+            last,
+            flat(ago(running, 3.0)),
+        ))),
         never(timer(case("it has triggered long ago, and is stopped"), last, flat(ago(running, 3.0)))),
         never(case("no timers").up(TARGET, flat(1.0))),
     ]

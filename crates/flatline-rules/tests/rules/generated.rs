@@ -128,6 +128,24 @@ fn a_test_bench_may_have_everything_within_seconds() {
     every_unit_test_passes(&config, directory.path());
 }
 
+/// As often as many a Prometheus scrapes; windows that would hold too few scrapes are longer.
+const MINUTE: &str = "
+scrape_interval: 1m
+memcg: {livelock_window: 4m}
+pressure: {thrash_window: 4m, sustained_window: 4m}
+vm: {stalled_window: 4m, qmp_unresponsive_for: 4m, io_error_for: 4m}
+reachability: {rotting_window: 4m}
+";
+
+#[test]
+fn every_minute_is_often_enough() {
+    let config = Config::parse("minute.yml", MINUTE).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (rules, _) = written(&config, directory.path());
+    accepted(&["check", "rules"], &rules);
+    every_unit_test_passes(&config, directory.path());
+}
+
 /// Every signal beside its own rules only: most of the time would go into evaluating all the others.
 fn every_unit_test_passes(config: &Config, directory: &Path) {
     let signals = signals::all(config).into_iter().filter(|signal| !signal.cases.is_empty());

@@ -178,10 +178,21 @@ fn alert_mutants(signal: &Signal, alert: &Alert) -> Vec<(String, Vec<Record>, Al
 }
 
 /// Mutants that mean the same as the original, and why. Everything else must be killed.
-const EQUIVALENT: [(&str, &str); 1] = [(
-    "DevvmFrozen: whatever the job: process_cpu_seconds_total",
-    "both sides of the comparison name the job, and agree in all labels",
-)];
+const EQUIVALENT: [(&str, &str); 3] = [
+    (
+        "DevvmFrozen: whatever the job: process_cpu_seconds_total",
+        "both sides of the comparison name the job, and agree in all labels",
+    ),
+    (
+        "KernelFatalHardwareError: whatever the kind: flatline_kernel_device_events_total{kind=~\"pcie_aer_error|edac_error\",phase=~\"Uncorrect[a-z]+ .Fatal.|UE\"}[30d]",
+        SPARED,
+    ),
+    (
+        "KernelFatalHardwareError: whatever the phase: flatline_kernel_device_events_total{kind=~\"pcie_aer_error|edac_error\",phase=~\"Uncorrect[a-z]+ .Fatal.|UE\"}[30d]",
+        SPARED,
+    ),
+];
+const SPARED: &str = "what is compared agrees in all labels; thirty days of all other series need not be read for it";
 
 fn equivalent(what: &str) -> bool {
     EQUIVALENT.iter().any(|(start, _)| what.starts_with(start))

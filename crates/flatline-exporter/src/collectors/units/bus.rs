@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use zbus::connection::{Builder, Connection};
-use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Type};
+use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Type, Value};
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
@@ -139,7 +139,35 @@ async fn timer(connection: &Connection, object: &str) -> zbus::Result<TimerPrope
         next_realtime: micros("NextElapseUSecRealtime"),
         next_monotonic: micros("NextElapseUSecMonotonic"),
         accuracy: micros("AccuracyUSec"),
+        recurs: recurs(&all),
     })
+}
+
+/// Whether a timer triggers again and again. One that counts from boot or from its own start only (`OnBootSec=`) has done
+/// all it will ever do, and what it started may run for ever.
+fn recurs(properties: &HashMap<String, OwnedValue>) -> bool {
+    // The setting it comes from, its value, and when it is next; the last two differ in type and don't matter.
+    let settings = |name: &str| match &**properties.get(name)? {
+        Value::Array(timers) => Some(timers.iter().filter_map(setting).collect::<Vec<_>>()),
+        _ => None,
+    };
+    match (settings("TimersMonotonic"), settings("TimersCalendar")) {
+        (Some(monotonic), Some(calendar)) => {
+            !calendar.is_empty() || monotonic.iter().any(|setting| setting.starts_with("OnUnit"))
+        }
+        // Who does not tell is taken at its word that it waits.
+        _ => true,
+    }
+}
+
+fn setting<'a>(timer: &'a Value<'_>) -> Option<&'a str> {
+    match timer {
+        Value::Structure(timer) => match timer.fields().first()? {
+            Value::Str(setting) => Some(setting.as_str()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn clocks() -> (Duration, Duration) {

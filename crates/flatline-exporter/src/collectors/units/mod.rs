@@ -176,9 +176,10 @@ impl Answer {
             })?;
         }
         out.family(&catalog::RUNNING, |samples| {
-            let active = |unit: &&Unit| unit.state == Some(State::Active);
-            let mut timers = timers().map(|(unit, _)| unit).filter(active);
-            timers.try_for_each(|unit| samples.push(&[&unit.name], unit.sub_state == "running"))
+            let active = |unit: &Unit| unit.state == Some(State::Active);
+            let mut timers = timers().filter(|(unit, _)| active(unit));
+            timers
+                .try_for_each(|(unit, timer)| samples.push(&[&unit.name], timer.recurs && unit.sub_state == "running"))
         })
     }
 }

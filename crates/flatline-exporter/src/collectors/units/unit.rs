@@ -65,6 +65,8 @@ pub(super) struct Unit {
 pub(super) struct Timer {
     pub(super) last_trigger: Option<Duration>,
     pub(super) due: Option<Duration>,
+    /// Whether it has another turn after this one, for which it waits until what it started has ended.
+    pub(super) recurs: bool,
 }
 
 /// A timer's properties as systemd has them, in microseconds; 0 and the largest number mean never.
@@ -75,6 +77,8 @@ pub(super) struct TimerProperties {
     /// By the clock that begins at boot and stands still in sleep.
     pub(super) next_monotonic: u64,
     pub(super) accuracy: u64,
+    /// Whether it is to trigger more than once: by a calendar, or a while after its unit.
+    pub(super) recurs: bool,
 }
 
 impl TimerProperties {
@@ -85,7 +89,11 @@ impl TimerProperties {
         // Whichever comes first.
         let next = [time(self.next_realtime), by_monotonic].into_iter().flatten().min();
         let accuracy = time(self.accuracy).unwrap_or_default();
-        Timer { last_trigger: time(self.last_trigger), due: next.and_then(|next| next.checked_add(accuracy)) }
+        Timer {
+            last_trigger: time(self.last_trigger),
+            due: next.and_then(|next| next.checked_add(accuracy)),
+            recurs: self.recurs,
+        }
     }
 }
 
@@ -106,8 +114,10 @@ mod tests {
             next_realtime: seconds(1_700_010_000),
             next_monotonic: 0,
             accuracy: seconds(60),
+            recurs: true,
         };
         let timer = daily.at(NOW);
+        assert!(timer.recurs);
         assert_eq!(timer.last_trigger, Some(Duration::from_secs(1_699_990_000)));
         assert_eq!(timer.due, Some(Duration::from_secs(1_700_010_060)));
     }
@@ -127,8 +137,8 @@ mod tests {
     #[test]
     fn never_is_not_a_time() {
         assert_eq!(TimerProperties::default().at(NOW), Timer::default());
-        let never =
-            TimerProperties { last_trigger: 0, next_realtime: u64::MAX, next_monotonic: u64::MAX, accuracy: u64::MAX };
+        let never = TimerProperties::default();
+        let never = TimerProperties { next_realtime: u64::MAX, next_monotonic: u64::MAX, accuracy: u64::MAX, ..never };
         assert_eq!(never.at(NOW), Timer::default());
         let far = TimerProperties { next_monotonic: u64::MAX - 1, ..TimerProperties::default() };
         assert!(far.at(NOW).due.is_some());

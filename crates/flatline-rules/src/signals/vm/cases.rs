@@ -55,11 +55,14 @@ struct Phase {
     status: &'static str,
     /// How asking QEMU ends; `AWAY` when nobody asks.
     monitor: &'static str,
+    /// QEMU has no such disk any more.
+    unplugged: bool,
 }
 
 const AWAY: &str = "";
 
-const WORKS: Phase = Phase { writes: 5.0, progress: 1.0, in_flight: 2.0, status: "running", monitor: "up" };
+const WORKS: Phase =
+    Phase { writes: 5.0, progress: 1.0, in_flight: 2.0, status: "running", monitor: "up", unplugged: false };
 const IDLE: Phase = Phase { writes: 0.0, progress: 0.0, in_flight: 0.0, ..WORKS };
 const STALLS: Phase = Phase { in_flight: 3.0, ..IDLE };
 const PAUSED: Phase = Phase { status: "paused", ..STALLS };
@@ -67,6 +70,7 @@ const UNANSWERED: Phase = Phase { monitor: "no_reply", ..STALLS };
 const KILLED: Phase = Phase { monitor: "refused", ..STALLS };
 const BUSY: Phase = Phase { monitor: "busy", ..STALLS };
 const UNSCRAPED: Phase = Phase { monitor: AWAY, ..STALLS };
+const UNPLUGGED: Phase = Phase { unplugged: true, ..STALLS };
 
 impl Phase {
     /// The same machine, writing so often per second.
@@ -136,7 +140,8 @@ impl<'a> Story<'a> {
         for (family, label, samples) in &mut self.series {
             let before = std::mem::take(samples);
             let own = *family == &vm::QMP_STATE;
-            *samples = if phase.monitor == AWAY || !(own || phase.monitor == "up") {
+            let unplugged = phase.unplugged && family.labels.contains(&vm::DISK);
+            *samples = if phase.monitor == AWAY || unplugged || !(own || phase.monitor == "up") {
                 if self.scrapes == 0 { before.gap(scrapes) } else { before.gone().gap(scrapes - 1) }
             } else if own {
                 before.then(truth(*label == phase.monitor), scrapes)
@@ -291,11 +296,17 @@ fn stalled_memory_cases(config: &Config) -> Vec<Case> {
     let silent = stuck.clone().then(long, UNANSWERED);
     let killed = silent.clone().then(long, KILLED);
     // It reckons the moment of the last completion anew, a little later than before.
-    let again = stuck.clone().then(3, UNSCRAPED).then(1, Phase { progress: 0.02, ..STALLS }).then(2, STALLS);
+    let reckoned = Phase { progress: 0.3 / config.scrape_interval.as_seconds(), ..STALLS };
+    let again = stuck.clone().then(3, UNSCRAPED).then(1, reckoned).then(2, STALLS);
     let lost = stuck.clone().then(long, UNSCRAPED);
     let reset = stuck.clone().then(2, IDLE);
     let paused = stuck.clone().then(2, PAUSED);
+    let unplugged = silent.clone().then(2, UNPLUGGED);
     vec![
+        unplugged
+            .case(STALLED, "started anew without that disk, or with another name for it")
+            .fires(silent.end(), THE_DISK)
+            .quiet(unplugged.end()),
         killed
             .case(STALLED, "QMP dies in the middle of it: one incident, until QEMU is killed")
             .fires(stuck.end(), THE_DISK)
@@ -340,7 +351,11 @@ fn stalled_silent_cases(config: &Config) -> Vec<Case> {
             &[(HEALTHY, WORKS), (scrapes * 3, Phase { status: "io-error", ..STALLS })],
         ),
         never("just started, seen twice", &[(2, STALLS), (scrapes * 3, UNSCRAPED)]),
-        never("QMP was dead from the start", &[(scrapes * 3, UNANSWERED)]),
+        other_alerts(
+            never("QMP was dead from the start; other alerts fire", &[(scrapes * 3, UNANSWERED)]),
+            STALLED,
+            scrapes * 3,
+        ),
         other_alerts(untold.never(STALLED, "requests can't be told; other alerts fire"), STALLED, scrapes * 3),
     ]
 }
@@ -420,11 +435,14 @@ fn write_zero_memory_cases(config: &Config) -> Vec<Case> {
     let silent = dead.clone().then(long, UNANSWERED);
     let answers = silent.clone().then(few, IDLE);
     let still = answers.clone().then(scrapes * 2, IDLE.writing(1.0 / 40.0));
-    let exporter = dead.clone().then(few, UNSCRAPED).then(few, IDLE);
+    // Less long than after which the machine counts as gone.
+    let away = few.min(config.vm.gone_after.steps(config.scrape_interval) - 1);
+    let exporter = dead.clone().then(away, UNSCRAPED).then(few, IDLE);
     let lost = dead.clone().then(long, UNSCRAPED);
     let killed = silent.clone().then(long, KILLED);
     let restarted = dead.clone().then(2, KILLED).restarted().then(few, IDLE);
     let paused = dead.clone().then(few, PAUSED);
+    let unplugged = silent.clone().then(few, UNPLUGGED);
     let case = |story: &Story<'_>, name| story.case(WRITE_ZERO, name).fires(dead.end(), THE_DISK);
     vec![
         case(&still, "QMP dies with it and answers again: one incident")
@@ -439,6 +457,9 @@ fn write_zero_memory_cases(config: &Config) -> Vec<Case> {
         case(&killed, "QEMU is killed and leaves its socket").fires(silent.end(), THE_DISK).quiet(killed.end()),
         case(&restarted, "QEMU is killed and started anew").quiet(restarted.end()),
         case(&paused, "it is paused in the end").quiet(paused.end()),
+        case(&unplugged, "started anew without that disk, or with another name for it")
+            .fires(silent.end(), THE_DISK)
+            .quiet(unplugged.end()),
     ]
 }
 
@@ -530,7 +551,7 @@ fn unresponsive_cases(config: &Config) -> Vec<Case> {
     let restart = silent.clone().then(2, UNSCRAPED).then(1, UNANSWERED);
     let mixed = works.clone().then(scrapes / 2, UNANSWERED).then(scrapes, WORKS.asked("no_greeting"));
     let some = works.clone().told(&[(3, UNANSWERED), (1, WORKS)].repeat(8));
-    let half = works.clone().told(&[(2, UNANSWERED), (2, WORKS)].repeat(12));
+    let half = works.clone().told(&[(1, UNANSWERED), (1, WORKS)].repeat(24));
     let disk_first = works.clone().then(3, IDLE).then(scrapes + 2, UNANSWERED);
     let beside = Story::legacy(config).of("web").then(HEALTHY + scrapes + 2, WORKS);
     vec![

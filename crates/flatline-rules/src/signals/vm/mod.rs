@@ -7,7 +7,7 @@ mod cases;
 
 use flatline_catalog::{Label, vm};
 
-use super::targets;
+use super::targets::{self, count, off_the_grid};
 use crate::config::{Config, Severity};
 use crate::model::{Alert, Column, Graph, Record, Scale, Signal};
 use crate::prometheus::{ALERTNAME, ALERTS, ALERTSTATE, SEVERITY, VM_DISK_WRITES, VM_DISK_WRITES_USUAL};
@@ -130,17 +130,23 @@ fn firing(config: &Config, alert: &str) -> Expr {
     Expr::Aggregate { op: "max", grouping: Grouping::Without(labels), of: Box::new(select.into()) }
 }
 
+/// What [`firing`] remembers, less disks that are no more: their QEMU answers and does not name them (unplugged, or
+/// renamed by a cold start). Nothing else would ever end it.
+fn remembered(config: &Config, alert: &str, note: &str) -> Expr {
+    let up = Expr::from(select(&vm::QMP_STATE).with(&vm::STATE, "up")).equals(1.0);
+    firing(config, alert)
+        .note(note)
+        .unless(Matching::ignoring(&[&vm::DISK, &vm::STATE]), up.note("while QEMU does not answer"))
+        .or(firing(config, alert).and(Matching::All, select(&vm::WRITES_COMPLETED)).note("or still has that disk"))
+}
+
 /// What has been true for `hold` in all, within a time a third longer. Unlike `for`, one good answer or a few failed
 /// scrapes don't start it anew, and neither does a restart of Prometheus.
 fn mostly(config: &Config, op: &'static str, ignored: &[&Label], select: Select, hold: Span) -> Expr {
     let scrapes = hold.steps(config.scrape_interval);
-    let window = config.scrape_interval * (scrapes + scrapes.div_ceil(3));
+    // Half a scrape shorter, so that its ends fall on no sample, and it never holds one more.
+    let window = config.scrape_interval * (scrapes + scrapes.div_ceil(3)) - config.scrape_interval.half();
     without(op, ignored, call("sum_over_time", select.over(Range::Fixed(window)))).at_least(count(scrapes))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "scrapes within a window are far below 2^53")]
-fn count(scrapes: u64) -> f64 {
-    scrapes as f64
 }
 
 /// How many samples a window must hold so that nothing is concluded from a glance: three of four.
@@ -174,12 +180,6 @@ fn still(config: &Config) -> Range {
     off_the_grid(config, config.vm.stalled_window)
 }
 
-/// Half a scrape longer than configured, so that its ends never fall on a sample: Prometheus 3 leaves the left end of a
-/// range out, Prometheus 2 does not, and both shall see the same.
-fn off_the_grid(config: &Config, window: Span) -> Range {
-    Range::Fixed(window + config.scrape_interval.half())
-}
-
 /// Disks that had requests in flight whenever they were looked at.
 fn stuck(config: &Config, choose: Choose) -> Expr {
     let inflight = || choose(select(&vm::INFLIGHT)).over(still(config));
@@ -203,7 +203,9 @@ fn exonerated(config: &Config, stuck: Expr, choose: Choose) -> Expr {
 
 fn stalled(config: &Config) -> Alert {
     let all: Choose = Select::all;
-    let remembered = firing(config, STALLED).note(
+    let remembered = remembered(
+        config,
+        STALLED,
         "or it was so, and nothing has been seen since that ends it: QMP may be dead by now, the exporter restarted",
     );
     let idle = Expr::from(select(&vm::INFLIGHT)).equals(0.0).note("nothing is in flight any more");
@@ -265,9 +267,8 @@ fn write_zero(config: &Config) -> Alert {
             .below(Expr::from(settings.write_zero_share).times(usual))
             .note("which it hardly ever does"),
     );
-    let unseen = firing(config, WRITE_ZERO)
-        .note("or it had, and nobody can look: QMP is dead or busy, the exporter restarted")
-        .unless(Matching::All, select(&VM_DISK_WRITES));
+    let note = "or it had, and nobody can look: QMP is dead or busy, the exporter restarted";
+    let unseen = remembered(config, WRITE_ZERO, note).unless(Matching::All, select(&VM_DISK_WRITES));
     let booting = Range::Fixed(settings.write_zero_window * 2);
     let restarted = call("resets", select(&vm::WRITES_COMPLETED).over(booting)).above(0.0);
     let idle = call("min_over_time", select(&vm::INFLIGHT).over(window)).equals(0.0);
