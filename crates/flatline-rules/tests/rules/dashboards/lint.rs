@@ -255,7 +255,7 @@ fn target_instance_rule() {
 
 #[test]
 fn target_counter_agg_rule() {
-    const COUNTS: [&str; 4] = ["rate", "irate", "increase", "resets"];
+    const COUNTS: [&str; 5] = ["rate", "irate", "increase", "resets", "changes"];
     rule("target-counter-agg-rule", |dashboard| {
         let exprs = parsed(dashboard);
         let bare = exprs.iter().filter(|(_, expr)| {
