@@ -147,6 +147,19 @@ fn state(cgroup: &mut Cgroup, content: &[u8]) -> Option<()> {
     Some(())
 }
 
+/// Whatever stands in a cgroup's files: what is refused leaves nothing behind.
+#[cfg(fuzzing)]
+pub fn fuzz(content: &[u8]) {
+    for index in 0..FILES {
+        let mut cgroup = Cgroup::default();
+        assert!(fill_v2(&mut cgroup, index, content).is_some() || cgroup == Cgroup::default(), "{:?}", V2[index]);
+    }
+    for (index, file) in V1.iter().enumerate() {
+        let mut cgroup = V1Cgroup::default();
+        assert!(fill_v1(&mut cgroup, index, content).is_some() || cgroup == V1Cgroup::default(), "{file:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
