@@ -25,6 +25,15 @@ recorded() {
     esac
 }
 
+# The longest input that is accepted, where that is more than 4 KiB (0: as long as what is recorded) and length matters.
+longest() {
+    case $1 in
+    kmsg_record | ledger) echo 16384 ;;
+    host_files | gpu_and_memcg | web_config) echo 65536 ;;
+    *) echo 0 ;;
+    esac
+}
+
 if [ $# = 0 ]; then
     for source in fuzz/fuzz_targets/*.rs; do
         set -- "$@" "$(basename "$source" .rs)"
@@ -39,6 +48,7 @@ for name in "$@"; do
     # shellcheck disable=SC2046
     corpora+=($(recorded "$name"))
     if ! "$target/$triple/release/$name" -runs="$runs" -seed=1 -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+        -max_len="$(longest "$name")" \
         -artifact_prefix="fuzz/artifacts/$name/" "${corpora[@]}" >"$found/said" 2>&1; then
         tail -n 40 "$found/said" >&2
         echo "$name: the input that did it is in fuzz/artifacts/$name" >&2

@@ -1,4 +1,4 @@
-//! Whatever a line says: the one automaton finds what trying the patterns one by one finds.
+//! Whatever a line says, in itself or in JSON: the one automaton finds what trying the patterns one by one finds.
 
 #![no_main]
 
@@ -20,6 +20,12 @@ fuzz_target!(|text: &str| {
     // What netfilter logs is sorted out afterwards.
     if !text.contains("IN=") {
         assert_eq!(event.as_ref().map(|event| event.kind), first.and_then(|(kind, _)| *kind));
+    }
+    // A line that is a string of JSON comes back as it was.
+    if let Ok(shown) = flatline_events::json::classify_line(&CLASSIFIER, text) {
+        let object = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(object(&shown)["line"], object(text)["line"]);
+        assert!(object(&shown)["kind"].is_string());
     }
     if let Some(event) = event {
         assert!(event.labels.iter().all(|(_, value)| value.len() <= text.len().max(32)));

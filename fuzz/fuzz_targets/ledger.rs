@@ -5,6 +5,7 @@
 
 use flatline_ledger::jiff::Timestamp;
 use flatline_ledger::{BootId, Identity, Ledger, Moment, Options, SHORT_BOOT, json, parse_list_boots, table, windows};
+use flatline_ledger::{fuzz_sealed, fuzz_slots};
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 
@@ -40,5 +41,8 @@ fn live(mut ledger: Ledger, journal: &[u8]) {
 
 fuzz_target!(|content: &[u8]| {
     live(Ledger::parse(content).0, content);
-    live(Ledger::parse(&sealed(content)).0, content);
+    let content = sealed(content);
+    live(Ledger::parse(&content).0, &content);
+    fuzz_slots(&content);
+    content.split(|byte| *byte == b'\n').for_each(fuzz_sealed);
 });

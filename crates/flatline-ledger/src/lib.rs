@@ -39,6 +39,10 @@ pub use journal::{JournalBoot, parse_list_boots};
 pub use ledger::{BootTotals, Entered, Figures, Ledger, Previous, SHORT_BOOT};
 pub use moment::Moment;
 pub use render::{brief, json, table};
+#[cfg(fuzzing)]
+pub use sealed::fuzz_sealed;
+#[cfg(fuzzing)]
+pub use slots::fuzz_slots;
 pub use snapshot::{MAX_NAME_BYTES, MAX_TOTALS, Position, Snapshot, Totals};
 pub use state::{Loaded, StateDirectory, read_boots, say_farewell};
 pub use stopping::system_is_stopping;

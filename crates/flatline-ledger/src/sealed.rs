@@ -32,6 +32,19 @@ pub(crate) fn unseal<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
     serde_json::from_slice(json).map_err(|error| error.to_string())
 }
 
+/// Whatever stands in a sealed file: what is read is written and read the same.
+#[cfg(fuzzing)]
+pub fn fuzz_sealed(line: &[u8]) {
+    fn again<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(line: &[u8]) {
+        let Ok(value) = unseal::<T>(line) else { return };
+        let mut written = Vec::new();
+        seal(&value, &mut written).expect("it has been one");
+        assert_eq!(unseal::<T>(&written), Ok(value));
+    }
+    again::<crate::Totals>(line);
+    again::<crate::Farewell>(line);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -68,6 +68,16 @@ pub(crate) fn beats(slots: [Option<Slot>; 2]) -> Vec<Beat> {
     previous.chain(slots.iter().map(|slot| slot.beat)).collect()
 }
 
+/// Whatever stands in the heartbeat's file: what is read is written and read the same, if it fits.
+#[cfg(fuzzing)]
+pub fn fuzz_slots(content: &[u8]) {
+    let slots = parse(content);
+    for slot in slots.into_iter().flatten() {
+        assert!(slot.to_bytes().is_none_or(|bytes| parse(&bytes)[0] == Some(slot)));
+    }
+    assert!(beats(slots).len() <= 4);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

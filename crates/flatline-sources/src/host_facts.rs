@@ -133,6 +133,15 @@ fn clean(content: &[u8]) -> String {
     words.join(" ").chars().take(LONGEST).collect()
 }
 
+/// Whatever firmware calls itself.
+#[cfg(fuzzing)]
+pub fn fuzz(content: &[u8]) {
+    let text = clean(content);
+    assert!(
+        text.chars().count() <= LONGEST && !text.contains(char::is_control) && clean(text.as_bytes()) == text.trim()
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -205,6 +205,14 @@ impl Credentials {
     }
 }
 
+/// Whatever a client sends as credentials: a user has no colon, and nothing is longer than what was sent.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(header: &[u8]) {
+    let Some(credentials) = Credentials::parse(header) else { return };
+    assert!(!credentials.user().contains(&b':'));
+    assert!(credentials.user().len() + credentials.password().len() < header.len());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -201,6 +201,12 @@ impl ClientCertVerifier for ClientVerifier {
     }
 }
 
+/// Whatever a client shows as its certificate.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(certificate: &[u8]) {
+    assert!(names_of(certificate).is_none_or(|names| names.len() <= certificate.len()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

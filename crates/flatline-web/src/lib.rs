@@ -130,3 +130,16 @@ impl std::fmt::Debug for WebConfig {
             .finish()
     }
 }
+
+/// Whatever stands in the configuration file, and whatever a client sends. An error names a line that there is.
+#[cfg(fuzzing)]
+pub fn fuzz(content: &[u8]) {
+    let problem = schema::parse(content).err().map(|problem| problem.in_file(Path::new("web.yml")));
+    if let Some(ConfigError::Line { line, .. }) = problem {
+        // YAML counts the end of the last line as a line.
+        let lines = content.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() as u64;
+        assert!(line <= lines + 2, "line {line} of {lines}");
+    }
+    auth::fuzz(content);
+    client::fuzz(content);
+}

@@ -17,6 +17,8 @@ mod verdict;
 pub use arguments::is_present as has_argument;
 pub use captures::{Capture, PatternError};
 pub use files::Evidence;
+#[cfg(fuzzing)]
+pub use netconsole::fuzz;
 pub use netconsole::{Link, Target};
 pub use pstore::parse_backend;
 pub use reader::Reader;

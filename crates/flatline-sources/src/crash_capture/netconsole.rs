@@ -239,6 +239,16 @@ pub(super) fn release(content: &[u8]) -> Option<(u64, u64)> {
     Some((numbers.next()??, numbers.next()??))
 }
 
+/// Whatever stands in a target's files.
+#[cfg(fuzzing)]
+pub fn fuzz(content: &[u8]) {
+    assert!(device_name(content).is_none_or(|name| name.len() < IFNAMSIZ && !name.contains('/') && name != ".."));
+    let digits = content.iter().any(u8::is_ascii_digit);
+    assert!(digits || release(content).is_none());
+    let _ = (flag(content), operstate(content), is_usable_address(content));
+    let _ = super::Setting::parse(content);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,8 @@ pub use cpu::{CpuTemperature, cpu_temperatures};
 pub use files::{Reason, Unread};
 pub use look::look;
 pub use nvml::{NVIDIA_DRIVER, Nvidia, NvmlState};
+#[cfg(fuzzing)]
+pub use parse::fuzz;
 pub use parse::{ErrorCounts, PowerState, is_address};
 
 use crate::SourceError;

@@ -196,6 +196,24 @@ pub(super) fn sensor(label: &str) -> String {
     }
 }
 
+/// Whatever a driver writes.
+#[cfg(fuzzing)]
+pub fn fuzz(content: &[u8]) {
+    let is_share = |share: Option<f64>| share.is_none_or(|share| (0.0..=1.0).contains(&share));
+    assert!(is_share(percent(content)) && is_share(duty(content)));
+    let digits = content.iter().any(u8::is_ascii_digit);
+    assert!(digits || [milli(content), micro(content), mega(content)].iter().all(Option::is_none));
+    assert!(signed(content).is_none_or(|value| signed(value.to_string().as_bytes()) == Some(value)));
+    assert!(hex(content).is_none_or(|value| hex(format!("0x{value:x}").as_bytes()) == Some(value)));
+    assert!(link_speed(content).flatten().is_none_or(|speed| speed > 0.0 && speed < 1e13));
+    assert!(link_width(content).flatten().is_none_or(|lanes| (1..=32).contains(&lanes)));
+    assert!(error_counts(content).flatten().is_none_or(|counts| counts != ErrorCounts::default()));
+    let text = text(content);
+    assert!(text.chars().count() <= LONGEST && !text.contains(char::is_control));
+    assert!(sensor(&text).bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
+    let _ = (power_state(content), flag(content));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

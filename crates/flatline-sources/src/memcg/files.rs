@@ -78,8 +78,11 @@ pub(super) fn fill_v1(cgroup: &mut V1Cgroup, index: usize, content: &[u8]) -> Op
         0 => cgroup.limit_hits = Some(value::number_file(content)?),
         1 => {
             let mut lines = flat_keyed::entries(content);
-            cgroup.oom_kills = lines.find(|(key, _)| *key == b"oom_kill").map(|(_, count)| count);
-            return (!lines.malformed() && !content.is_empty()).then_some(());
+            let kills = lines.find(|(key, _)| *key == b"oom_kill").map(|(_, count)| count);
+            if lines.malformed() || content.is_empty() {
+                return None;
+            }
+            cgroup.oom_kills = kills;
         }
         2 => cgroup.usage = Some(value::number_file(content)?),
         3 => cgroup.limit = Some(value::v1_limit_file(content)?),
@@ -128,15 +131,33 @@ fn stat(cgroup: &mut Cgroup, content: &[u8]) -> Option<()> {
 
 /// Parses `cgroup.events`.
 fn state(cgroup: &mut Cgroup, content: &[u8]) -> Option<()> {
+    let (mut populated, mut frozen) = (None, None);
     let mut lines = flat_keyed::entries(content);
     for (key, count) in lines.by_ref() {
         match key {
-            b"populated" => cgroup.populated = Some(count != 0),
-            b"frozen" => cgroup.frozen = Some(count != 0),
+            b"populated" => populated = Some(count != 0),
+            b"frozen" => frozen = Some(count != 0),
             _ => {}
         }
     }
-    (!lines.malformed() && !content.is_empty()).then_some(())
+    if lines.malformed() || content.is_empty() {
+        return None;
+    }
+    (cgroup.populated, cgroup.frozen) = (populated, frozen);
+    Some(())
+}
+
+/// Whatever stands in a cgroup's files: what is refused leaves nothing behind.
+#[cfg(fuzzing)]
+pub fn fuzz(content: &[u8]) {
+    for index in 0..FILES {
+        let mut cgroup = Cgroup::default();
+        assert!(fill_v2(&mut cgroup, index, content).is_some() || cgroup == Cgroup::default(), "{:?}", V2[index]);
+    }
+    for (index, file) in V1.iter().enumerate() {
+        let mut cgroup = V1Cgroup::default();
+        assert!(fill_v1(&mut cgroup, index, content).is_some() || cgroup == V1Cgroup::default(), "{file:?}");
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +185,13 @@ mod tests {
         assert_eq!(cgroup.oom_kills, None);
         assert!(fill_v1(&mut cgroup, 1, b"oom_kill_disable 0\nunder_oom 0\noom_kill 4\n").is_some());
         assert_eq!(cgroup.oom_kills, Some(4));
+    }
+
+    #[test]
+    fn what_is_refused_leaves_nothing_behind() {
+        let mut cgroup = Cgroup::default();
+        assert_eq!(fill_v2(&mut cgroup, 9, b"populated 1\nfrozen no\n"), None);
+        assert_eq!((cgroup.populated, cgroup.frozen), (None, None));
     }
 
     proptest! {

@@ -16,6 +16,8 @@ mod reader;
 mod reading;
 mod tree;
 
+#[cfg(fuzzing)]
+pub use files::fuzz;
 pub use mode::Mode;
 pub use options::{Filter, Options};
 pub use reader::Reader;

@@ -16,6 +16,8 @@ pub use echo::{Echo, echo};
 pub use gateway::{Look, Neighbour, look, neighbour};
 pub use links::{Link, Operstate};
 pub use listeners::{Drops, Listener, Listeners, Source, parse_drops, parse_table, read_listeners};
+#[cfg(fuzzing)]
+pub use netlink::fuzz;
 pub use owners::{Owners, search};
 pub use routes::{Family, Route, parse_ipv4, parse_ipv6};
 

@@ -20,6 +20,9 @@ const MAX_MESSAGES: usize = 100_000;
 /// Everything is answered within the call that asks; this is for kernels that forget to.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// The kernel has no greater one (`MAX_ERRNO`).
+const LAST_ERRNO: i32 = 4095;
+
 /// Asks and hands over each answer. With `NLM_F_DUMP` among the flags there are many and an end, else one.
 pub(super) fn ask<M>(protocol: Option<Protocol>, flags: u16, question: M, take: &mut dyn FnMut(M)) -> Result<(), Errno>
 where
@@ -64,8 +67,11 @@ pub(super) fn messages<M: NetlinkDeserializable>(
         match message.payload {
             NetlinkPayload::Done(_) => return Ok(false),
             NetlinkPayload::Error(error) => {
-                let code = error.code.map_or(0, |code| code.get().wrapping_neg());
-                return if code == 0 { Ok(false) } else { Err(Errno::from_raw_os_error(code)) };
+                return match error.code.map_or(0, |code| code.get().wrapping_neg()) {
+                    0 => Ok(false),
+                    code @ 1..=LAST_ERRNO => Err(Errno::from_raw_os_error(code)),
+                    _ => Err(Errno::BADMSG),
+                };
             }
             NetlinkPayload::InnerMessage(answer) => take(answer),
             _ => {}
@@ -74,4 +80,32 @@ pub(super) fn messages<M: NetlinkDeserializable>(
         datagram = datagram.get(length.max(16).next_multiple_of(4)..).unwrap_or_default();
     }
     Ok(flags & netlink_packet_core::NLM_F_DUMP == netlink_packet_core::NLM_F_DUMP)
+}
+
+/// Whatever the kernel, or somebody who plays it, answers: no more messages than there are headers.
+#[cfg(fuzzing)]
+pub fn fuzz(datagram: &[u8]) {
+    use netlink_packet_core::NLM_F_DUMP;
+    let (mut sockets, mut routes, mut left) = (0, 0, MAX_MESSAGES);
+    let _ = messages(datagram, NLM_F_DUMP, &mut left, &mut |_: netlink_packet_sock_diag::SockDiagMessage| sockets += 1);
+    let _ = messages(datagram, 0, &mut left, &mut |_: netlink_packet_route::RouteNetlinkMessage| routes += 1);
+    assert!(sockets.max(routes) <= datagram.len() / 16);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_none_is_a_bad_message() {
+        let refused = |code: i32| {
+            let mut datagram = vec![36, 0, 0, 0, 2, 0, 0, 0];
+            datagram.extend([[0; 8].as_slice(), &code.to_ne_bytes(), &[16, 0, 0, 0, 30, 0, 1, 0], &[0; 8]].concat());
+            messages(&datagram, 0, &mut 9, &mut |_: netlink_packet_route::RouteNetlinkMessage| {})
+        };
+        assert_eq!((refused(-2), refused(0)), (Err(Errno::NOENT), Ok(false)));
+        for code in [2, -4096, i32::MIN] {
+            assert_eq!(refused(code), Err(Errno::BADMSG), "{code}");
+        }
+    }
 }

@@ -94,13 +94,13 @@ fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut kept: Kept<
     let mut promised = false;
     loop {
         let begun = Instant::now();
-        let waited = match take_batch(ring, classifier, shared, &mut buffer) {
-            Ok(Batch::Full) => Ok(rest((begun.elapsed() * REST).min(LOOK_EVERY))),
+        let taken = take_batch(ring, classifier, shared, &mut buffer);
+        let waited = taken.and_then(|taken| match taken {
+            Batch::Full => Ok(rest((begun.elapsed() * REST).min(LOOK_EVERY))),
             // It was told that there is something, and there was not: asking again at once would have no end.
-            Ok(Batch::Nothing) if promised => Ok(rest(LOOK_EVERY)),
-            Ok(Batch::Nothing | Batch::All) => ring.wait(LOOK_EVERY),
-            Err(error) => Err(error),
-        };
+            Batch::Nothing if promised => Ok(rest(LOOK_EVERY)),
+            Batch::Nothing | Batch::All => ring.wait(LOOK_EVERY),
+        });
         match waited {
             Ok(ready) => promised = ready,
             Err(error) => return shared.lock().error = Some(error),
@@ -112,7 +112,7 @@ fn follow(ring: &Ring, classifier: &Classifier, shared: &Shared, mut kept: Kept<
     }
 }
 
-/// Nobody says that there is something while it rests.
+/// Waits without being told of anything.
 fn rest(time: Duration) -> bool {
     thread::sleep(time);
     false
