@@ -13,6 +13,8 @@ use crate::{Alert, AlertState, Error, Guest, Result};
 
 /// Between two looks at the alerts.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// On a busy machine Prometheus may be slow to answer for a while; longer than this, and nothing is known of the alerts.
+const UNANSWERED: Duration = Duration::from_secs(120);
 /// It fires always, by design.
 const ALWAYS: &str = "FlatlineDeadMansSwitch";
 /// At most so many points are kept of a series.
@@ -34,6 +36,7 @@ pub struct Session<'a> {
     summaries: BTreeMap<String, String>,
     others: BTreeMap<String, Other>,
     told: usize,
+    answered: Instant,
 }
 
 /// An alert of somebody else's, by its labels. One that ends and comes back is the same.
@@ -62,6 +65,7 @@ impl<'a> Session<'a> {
             summaries: BTreeMap::new(),
             others: BTreeMap::new(),
             told: 0,
+            answered: Instant::now(),
         }
     }
 
@@ -82,6 +86,7 @@ impl<'a> Session<'a> {
         self.step("Prometheus, Alertmanager and a recording Slack are started");
         self.stage = Some(Stage::over(self.pace, targets, &self.terms.others)?);
         let instances: Vec<_> = targets.iter().map(|target| target.instance).collect();
+        self.answered = Instant::now();
         self.step(&format!("scraped: {}", instances.join(", ")));
         Ok(())
     }
@@ -175,7 +180,11 @@ impl<'a> Session<'a> {
         std::thread::sleep(LOOK_EVERY);
         let stage = self.stage()?;
         let messages = stage.slack().messages();
-        let alerts = stage.prometheus().alerts()?.into_iter().filter(|alert| alert.name != ALWAYS);
+        let alerts = match stage.prometheus().alerts() {
+            Err(_) if self.answered.elapsed() < UNANSWERED => return Ok(()),
+            answer => answer?.into_iter().filter(|alert| alert.name != ALWAYS),
+        };
+        self.answered = Instant::now();
         let (others, ours): (Vec<Alert>, _) = alerts.partition(|alert| alert.labels.contains_key(RULES_OF));
         self.note_others(others);
         self.note_alerts(ours);
