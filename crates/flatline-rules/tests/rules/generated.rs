@@ -132,7 +132,7 @@ fn a_test_bench_may_have_everything_within_seconds() {
 const MINUTE: &str = "
 scrape_interval: 1m
 memcg: {livelock_window: 4m}
-pressure: {thrash_window: 4m, sustained_window: 4m}
+pressure: {thrash_window: 4m, thrash_for: 2m, sustained_window: 4m}
 vm: {stalled_window: 4m, qmp_unresponsive_for: 4m, io_error_for: 4m}
 reachability: {rotting_window: 4m}
 ";
