@@ -305,6 +305,10 @@ fn what_is_commented_out_works_when_it_is_not() {
     let context = &container(changed)["securityContext"];
     assert_eq!(context["privileged"], true);
     assert!(context["allowPrivilegeEscalation"].is_null(), "Kubernetes refuses this beside `privileged`");
-    plain["spec"]["template"]["spec"]["containers"][0]["securityContext"] = context.clone();
+    let switch = &container(changed)["env"][0];
+    assert_eq!(*switch, serde_json::json!({ "name": "FLATLINE_COLLECTOR_KERNEL_LOG", "value": "true" }));
+    let exporter = &mut plain["spec"]["template"]["spec"]["containers"][0];
+    exporter["securityContext"] = context.clone();
+    exporter["env"][0] = switch.clone();
     assert_eq!(plain["spec"], changed["spec"], "nothing else is changed");
 }
