@@ -6,7 +6,8 @@ use common::without_rights;
 use flatline_sources::synthetic::{Task, write_task};
 use flatline_sources::tasks::{Channel, Options, Reader, Reading, State};
 use flatline_sources::{Roots, SourceError};
-use std::process::{Child, Command};
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A process and its child by `vfork`, for which it waits uninterruptibly until the child ends.
@@ -22,8 +23,9 @@ impl Blocked {
             return None;
         }
         // 58 is vfork. The child ends when its parent, which is killed below, is gone.
-        let script = "my $parent = $$; if (syscall(58) == 0) { sleep 1 while getppid() == $parent }";
-        let parent = Command::new("perl").args(["-e", script]).spawn().ok()?;
+        let script =
+            "my $parent = $$; if (syscall(58) == 0) { syswrite(STDOUT, '!'); sleep 1 while getppid() == $parent }";
+        let parent = Command::new("perl").args(["-e", script]).stdout(Stdio::piped()).spawn().ok()?;
         Some(Self { parent })
     }
 
@@ -31,7 +33,9 @@ impl Blocked {
         self.parent.id()
     }
 
-    fn wait_until_blocked(&self) {
+    /// The child speaks when nothing is left to its parent but to wait: before that, it may be blocked by a disk for a moment.
+    fn wait_until_blocked(&mut self) {
+        self.parent.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("the child's word");
         let deadline = Instant::now() + Duration::from_secs(30);
         let stat = || std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("alive");
         while !stat().contains(") D ") {
@@ -93,7 +97,7 @@ impl Only {
 
 #[test]
 fn a_task_that_waits_uninterruptibly_is_found_with_its_age() {
-    let Some(process) = Blocked::start() else {
+    let Some(mut process) = Blocked::start() else {
         flatline_lab::skipped("a blocked task", "no way to block one here (needs x86-64 and perl)");
         return;
     };
