@@ -89,7 +89,7 @@ impl Ring {
 /// The standard input, if it is the log of this host and may be read without waiting.
 fn handed_over(roots: &Roots) -> Option<OwnedFd> {
     let input = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
-    (is_log(&input) && roots.rootfs == *Path::new("/")).then_some(())?;
+    (is_log(&input) && roots.elsewhere().is_none()).then_some(())?;
     let flags = fcntl_getfl(&input).ok()?;
     fcntl_setfl(&input, flags | OFlags::NONBLOCK).ok()?;
     Some(input)

@@ -32,4 +32,10 @@ impl Roots {
     pub fn under(tree: &Path) -> Self {
         Self::from_three(tree.join("proc").into(), tree.join("sys").into(), tree.into())
     }
+
+    /// The tree of another host, or of this one as a container sees it; none where it is this process's own.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<&Path> {
+        Some(&*self.rootfs).filter(|root| *root != Path::new("/"))
+    }
 }

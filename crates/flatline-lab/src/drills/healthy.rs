@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::host::{PLOTS, host, targets, watched};
 use super::vm::{self, DISK_PLOTS};
-use super::{BOOT, Drill, Pace, SOON, Session};
+use super::{BOOT, Drill, Pace, SOON, Session, memcg};
 use crate::Result;
-use crate::scenarios::VmDisk;
+use crate::scenarios::{MemcgLivelock, VmDisk};
 
 /// How long each is looked at.
 const LONG: Duration = Duration::from_secs(15 * 60);
@@ -67,34 +67,31 @@ pub(super) static BACKUP_FREEZE: Drill = Drill {
     })
 };
 
-pub(super) static PAGE_CACHE: Drill = Drill {
-    plots: super::memcg::PLOTS,
-    tolerates: &["MemcgLivelockBandConfigured"],
-    ..healthy(
-        "page-cache",
-        "a job that reads and writes twice its memory.high, throttled and making progress",
-        |session| {
-            let scenario = super::memcg::prepared(session)?;
-            session.watch(&targets(scenario.guest())?)?;
-            scenario.begin_page_cache()?;
-            session.onset("the job begins");
-            session.look_on(LONG)
-        },
-    )
-};
+pub(super) static PAGE_CACHE: Drill = at_memory_high(
+    "page-cache",
+    "a job that reads and writes twice its memory.high, throttled and making progress",
+    |session| throttled(session, "the job begins", MemcgLivelock::begin_page_cache),
+);
 
 /// What a build does: over `memory.high` again and again, never for long.
-pub(super) static MEMCG_BURSTS: Drill = Drill {
-    plots: super::memcg::PLOTS,
-    tolerates: &["MemcgLivelockBandConfigured"],
-    ..healthy("memcg-bursts", "a job throttled at its memory.high for 8 seconds of every 45", |session| {
-        let scenario = super::memcg::prepared(session)?;
-        session.watch(&targets(scenario.guest())?)?;
-        scenario.begin_bursts(Duration::from_secs(8), Duration::from_secs(37))?;
-        session.onset("the first burst");
-        session.look_on(LONG)
-    })
-};
+pub(super) static MEMCG_BURSTS: Drill =
+    at_memory_high("memcg-bursts", "a job throttled at its memory.high for 8 seconds of every 45", |session| {
+        let (over, rest) = (Duration::from_secs(8), Duration::from_secs(37));
+        throttled(session, "the first burst", |scenario| scenario.begin_bursts(over, rest))
+    });
+
+const fn at_memory_high(name: &'static str, breaks: &'static str, play: fn(&mut Session<'_>) -> Result<()>) -> Drill {
+    Drill { plots: memcg::PLOTS, tolerates: &["MemcgLivelockBandConfigured"], ..healthy(name, breaks, play) }
+}
+
+/// A job in the cgroup of the livelock.
+fn throttled(session: &mut Session<'_>, onset: &str, begin: impl FnOnce(&MemcgLivelock) -> Result<()>) -> Result<()> {
+    let scenario = memcg::prepared(session)?;
+    session.watch(&targets(scenario.guest())?)?;
+    begin(&scenario)?;
+    session.onset(onset);
+    session.look_on(LONG)
+}
 
 pub(super) static CPU_BURN: Drill = healthy("cpu-burn", "all processors busy", |session| {
     let guest = watched(session, &host()?)?;

@@ -57,11 +57,15 @@ pub(super) fn signal(config: &Config) -> Signal {
     }
 }
 
-/// How often the cgroup itself is throttled, per second. Its parents repeat its events in `memory.events`, so this
-/// looks at `memory.events.local`.
+/// How often the cgroup itself was throttled. Its parents repeat its events in `memory.events`, so this looks at
+/// `memory.events.local`.
+fn high(choose: Choose) -> Select {
+    choose(select(&memcg::LOCAL_EVENTS)).with(&memcg::EVENT, "high")
+}
+
+/// The same per second.
 fn throttled(window: Range, choose: Choose) -> Expr {
-    let high = choose(select(&memcg::LOCAL_EVENTS)).with(&memcg::EVENT, "high");
-    without("sum", &[&memcg::EVENT], rate(high, window))
+    without("sum", &[&memcg::EVENT], rate(high(choose), window))
 }
 
 /// The share of time in which somebody in the cgroup waits for memory (PSI `some`: `full` is 0 as soon as one task
@@ -76,8 +80,8 @@ fn waiting(window: Range, choose: Choose) -> Expr {
 fn now_and_then(config: &Config, choose: Choose) -> Expr {
     let window = config.memcg.livelock_window * 2;
     let looks = window.steps(config.scrape_interval);
-    let high = choose(select(&memcg::LOCAL_EVENTS)).with(&memcg::EVENT, "high");
-    without("sum", &[&memcg::EVENT], changes(high, off_the_grid(config, window))).below(count(looks - looks / 5))
+    without("sum", &[&memcg::EVENT], changes(high(choose), off_the_grid(config, window)))
+        .below(count(looks - looks / 5))
 }
 
 /// The livelock, measured: the exonerating clauses are `unless`, so that a missing series can't blind the alert.
@@ -126,14 +130,19 @@ fn livelock(config: &Config) -> Alert {
     }
 }
 
+/// Cgroups that are configured so, and not empty.
+fn endangered(so: &'static Family) -> Expr {
+    Expr::from(select(so)).equals(1.0).unless(
+        Matching::All,
+        Expr::from(select(&memcg::POPULATED)).equals(0.0).note("an empty cgroup endangers nobody"),
+    )
+}
+
 fn band(config: &Config) -> Alert {
     Alert {
         name: "MemcgLivelockBandConfigured",
         severity: Severity::Info,
-        expr: Expr::from(select(&memcg::LIVELOCK_BAND)).equals(1.0).unless(
-            Matching::All,
-            Expr::from(select(&memcg::POPULATED)).equals(0.0).note("an empty cgroup endangers nobody"),
-        ),
+        expr: endangered(&memcg::LIVELOCK_BAND),
         hold: config.memcg.band_for,
         summary: "{cgroup} on {instance} is configured so that it can livelock",
         meaning: "memory.high is below memory.max and nothing can be swapped. A process that settles between the two is neither reclaimed nor killed, and everything that shares the cgroup stalls with it.",
@@ -159,14 +168,10 @@ fn caps(config: &Config) -> Alert {
 
 /// One alert a host: on many hosts nobody has a limit.
 fn uncapped(config: &Config) -> Alert {
-    let bare = Expr::from(select(&memcg::UNCAPPED)).equals(1.0).unless(
-        Matching::All,
-        Expr::from(select(&memcg::POPULATED)).equals(0.0).note("an empty cgroup endangers nobody"),
-    );
     Alert {
         name: BARE,
         severity: Severity::Info,
-        expr: without("count", &[&memcg::CGROUP], bare),
+        expr: without("count", &[&memcg::CGROUP], endangered(&memcg::UNCAPPED)),
         hold: config.memcg.caps_for,
         summary: "Work on {instance} runs without a memory limit: one runaway takes the host along",
         meaning: "A user's slice, a container, a pod or a machine has no memory.max, nor has any cgroup above it. What grows there grows until the host swaps to a standstill or kills by its own choice.",

@@ -12,7 +12,7 @@ use crate::error::ReadError;
 use crate::host_path::open_below;
 use crate::read::FileSystem;
 use crate::value::Limit;
-use crate::{Fault, HostPath, SourceError};
+use crate::{HostPath, SourceError};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, SeekFrom, fstat, seek, statat};
 use rustix::io::Errno;
@@ -557,11 +557,7 @@ impl Tree {
 
 fn open_root(root: &HostPath) -> Result<OwnedFd, SourceError> {
     root.open(OFlags::DIRECTORY).map_err(|errno| match errno {
-        Errno::NOTDIR => SourceError {
-            path: (&**root).into(),
-            fault: Fault::InvalidContent,
-            detail: "is not a directory; check --path.cgroup".into(),
-        },
+        Errno::NOTDIR => SourceError::invalid(root, "is not a directory; check --path.cgroup"),
         errno => SourceError::io(root, ReadError::Os(errno)),
     })
 }

@@ -16,12 +16,12 @@ pub use nfs::{NfsClient, NfsMount, parse_client, parse_mountstats};
 
 use crate::patterns::{GlobSet, of_paths};
 use crate::read::{STATISTICS_FILE, read_bounded, read_optional};
-use crate::{Fault, HostPath, Probe, Roots, SourceError};
+use crate::{HostPath, Probe, Roots, SourceError};
 use rustix::fs::OFlags;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Mounts beyond a hundred thousand are no host's.
@@ -211,7 +211,7 @@ impl Reader {
         }
         if self.broken > 0 {
             let detail = format!("{} lines describe no mount", self.broken);
-            faults(&SourceError { path: (&*self.path).into(), fault: Fault::InvalidContent, detail });
+            faults(&SourceError::invalid(&self.path, detail));
         }
         Ok(&self.found)
     }
@@ -224,7 +224,7 @@ fn namespace(roots: &Roots) -> Option<(HostPath, HostPath)> {
     let mountinfo = [&first, &own].map(|process| process.join("mountinfo"));
     let path = mountinfo.into_iter().find(|path| path.open(OFlags::empty()).is_ok())?;
     let inside = first.join("root");
-    let is_firsts = path.starts_with(&first) && roots.rootfs == *Path::new("/") && inside.read_link().is_ok();
+    let is_firsts = path.starts_with(&first) && roots.elsewhere().is_none() && inside.read_link().is_ok();
     Some((path, if is_firsts { inside.to_path_buf().into() } else { roots.rootfs.clone() }))
 }
 

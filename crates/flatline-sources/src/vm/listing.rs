@@ -55,7 +55,7 @@ pub(super) fn same_path(path: &Path) -> Cow<'_, Path> {
 
 /// Where a path of the host is for this process.
 pub(super) fn in_root(roots: &Roots, path: &Path) -> HostPath {
-    if roots.rootfs == *Path::new("/") {
+    if roots.elsewhere().is_none() {
         return roots.rootfs.join(path);
     }
     roots.rootfs.join(same_path(path))

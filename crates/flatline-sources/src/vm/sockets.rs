@@ -86,10 +86,7 @@ fn count(file: impl Read, path: &Path, counts: &mut BTreeMap<PathBuf, Clients>) 
         match reader.by_ref().take(LONGEST_ROW).read_until(b'\n', &mut line) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
-            Err(error) => {
-                let detail = error.to_string();
-                return Err(SourceError { path: path.into(), fault: Fault::IoError, detail });
-            }
+            Err(error) => return Err(SourceError::unanswered(path, error.to_string())),
         }
         if let Some(row) = parse_row(&line)
             && let Some(clients) = counts.get_mut(&*same_path(row.path))

@@ -47,10 +47,9 @@ fn init(environment: &Environment) -> Init {
         Err(error) => return Init::Failed(error.to_string()),
     };
     let short = environment.flags.get_one::<Duration>(SHORT).copied().unwrap_or(flatline_ledger::SHORT_BOOT);
-    let rootfs = &environment.roots.rootfs;
     let journal = seed::Journal {
         program: environment.flags.get_one::<String>(JOURNALCTL).cloned().unwrap_or_default(),
-        root: (*rootfs != *Path::new("/")).then(|| rootfs.to_path_buf()),
+        root: environment.roots.elsewhere().map(Path::to_path_buf),
     };
     match Heart::start(state, identity, short, journal) {
         Ok(heart) => Init::On(Box::new(Boots { heart })),

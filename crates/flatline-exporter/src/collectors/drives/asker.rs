@@ -136,7 +136,7 @@ impl Asker {
         let silent = shared.looked.elapsed();
         if silent > self.options.timeout.saturating_add(DEAD_AFTER) {
             let detail = format!("nobody has asked the drives for {} s", silent.as_secs());
-            return Err(SourceError { path: self.options.program.as_path().into(), fault: Fault::IoError, detail });
+            return Err(SourceError::unanswered(&self.options.program, detail));
         }
         let running = shared.running.map_or(Duration::ZERO, |since| since.elapsed());
         Ok((shared.drives.clone(), running, shared.problem.clone()))

@@ -7,7 +7,7 @@ use crate::kept::Kept;
 use flatline_events::Classifier;
 use flatline_events::journal::{FIELDS, Patterns};
 use flatline_ledger::StateDirectory;
-use flatline_sources::{Fault, SourceError};
+use flatline_sources::SourceError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, setpriority_process};
@@ -86,7 +86,7 @@ impl Shared {
     }
 
     fn error(&self, detail: String) -> SourceError {
-        SourceError { path: self.program.as_path().into(), fault: Fault::IoError, detail }
+        SourceError::unanswered(&self.program, detail)
     }
 }
 

@@ -76,10 +76,9 @@ fn start(environment: &Environment) -> Result<Follower, String> {
     let patterns = flags.get_many::<Pattern>(PATTERNS).into_iter().flatten().cloned().collect();
     let patterns = Patterns::new(patterns).map_err(|error| format!("--{PATTERNS}: {error}"))?;
     let classifier = Classifier::new().map_err(|error| error.to_string())?;
-    let rootfs = &environment.roots.rootfs;
     let reader = Reader {
         program: flags.get_one::<PathBuf>(PROGRAM).cloned().ok_or("no program")?,
-        root: (*rootfs != *Path::new("/")).then(|| rootfs.to_path_buf()),
+        root: environment.roots.elsewhere().map(Path::to_path_buf),
         max_silence: flags.get_one::<Duration>(MAX_SILENCE).copied().unwrap_or(Duration::from_secs(900)),
     };
     Follower::start(reader, classifier, patterns, environment.state.as_ref())

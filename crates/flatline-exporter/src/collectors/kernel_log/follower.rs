@@ -4,8 +4,8 @@ use super::tally::{Clock, Tally};
 use crate::collector::Environment;
 use crate::kept::{Kept, boot_id};
 use flatline_events::Classifier;
+use flatline_sources::SourceError;
 use flatline_sources::kernel_ring::{LONGEST_RECORD, Next, Ring};
-use flatline_sources::{Fault, SourceError};
 use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -82,7 +82,7 @@ impl Follower {
         }
         if counted.looked.elapsed() > DEAD_AFTER {
             let detail = format!("nobody has looked at it for {} s", counted.looked.elapsed().as_secs());
-            return Err(SourceError { path: self.shared.path.as_path().into(), fault: Fault::IoError, detail });
+            return Err(SourceError::unanswered(&self.shared.path, detail));
         }
         into.clone_from(&counted.tally);
         Ok(())

@@ -149,7 +149,6 @@ impl Mounts {
     }
 
     fn ask(&mut self, base: &HostPath, mounts: &[Mount]) {
-        let mut replies = self.errands.settled();
         let begun = Instant::now();
         let mut due: Vec<&Mount> = mounts.iter().filter(|mount| mount.unasked.is_none()).collect();
         // Those that there was no thread for come first, so that each has its turn.
@@ -163,7 +162,7 @@ impl Mounts {
             };
             (question(mount), ask)
         });
-        replies.extend(self.errands.run(questions, self.patience));
+        let replies = self.errands.run(questions, self.patience);
         let mut told = HashSet::new();
         for (Question { device, .. }, reply) in replies {
             let identity = (device, reply.mountpoint.clone());
@@ -184,8 +183,7 @@ impl Mounts {
 
     fn ask_clients(&mut self, faults: &mut Faults) {
         let roots = self.roots.clone();
-        let mut back = self.client_errands.settled();
-        back.extend(self.client_errands.run([((), move || source::read_clients(&roots))], self.patience / 4));
+        let mut back = self.client_errands.run([((), move || source::read_clients(&roots))], self.patience / 4);
         self.clients = back.pop().map(|((), (clients, errors))| {
             errors.iter().for_each(|error| faults.report(error));
             clients

@@ -4,7 +4,7 @@ use super::Sender;
 use super::keeper::Keeper;
 use super::tally::{Arrival, Limits, MAX_PACKET_BYTES, Received, Tally};
 use flatline_events::Classifier;
-use flatline_sources::{Fault, SourceError};
+use flatline_sources::SourceError;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ impl Shared {
     }
 
     fn error(&self, error: &std::io::Error) -> SourceError {
-        SourceError { path: self.socket.as_path().into(), fault: Fault::IoError, detail: error.to_string() }
+        SourceError::unanswered(&self.socket, error.to_string())
     }
 }
 
@@ -90,7 +90,7 @@ impl Receiver {
         // Also when the thread has panicked.
         if counted.looked.elapsed() > DEAD_AFTER {
             let detail = format!("nobody has received for {} s", counted.looked.elapsed().as_secs());
-            return Err(SourceError { path: self.shared.socket.as_path().into(), fault: Fault::IoError, detail });
+            return Err(SourceError::unanswered(&self.shared.socket, detail));
         }
         into.clone_from(&counted.tally.received);
         drop(counted);

@@ -3,8 +3,8 @@
 use super::ask::{Answer, Prober, Trouble};
 use super::trust::HostRoots;
 use crate::exposition::Histogram;
+use flatline_sources::SourceError;
 use flatline_sources::probes::{Failure, Target};
-use flatline_sources::{Fault, SourceError};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,11 +114,8 @@ impl Runner {
         let board = lock(&self.board);
         let silent = board.alive.elapsed();
         if silent > DEAD_AFTER {
-            return Err(SourceError {
-                path: Path::new("probes").into(),
-                fault: Fault::IoError,
-                detail: "the thread that asks does not run any more; restart the exporter and report this".to_owned(),
-            });
+            let detail = "the thread that asks does not run any more; restart the exporter and report this";
+            return Err(SourceError::unanswered(Path::new("probes"), detail));
         }
         seen.clone_from(&board.seen);
         Ok(())

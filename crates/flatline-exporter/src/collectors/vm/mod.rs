@@ -214,9 +214,9 @@ impl Watcher {
 
     fn read_command_lines(&mut self, asked: &[Asked], faults: &mut Faults) {
         let wanted = self.without(asked, |watched| watched.command_line_of);
-        let reads = wanted.into_iter().map(|(_, qemu)| {
-            let (roots, (pid, _)) = (self.roots.clone(), qemu.process);
-            (qemu, move || source::read_command_line(&roots, pid))
+        let reads = wanted.into_iter().map(|(vm, process)| {
+            let roots = self.roots.clone();
+            (Qemu { socket: vm.socket.clone(), process }, move || source::read_command_line(&roots, process.0))
         });
         for (qemu, found) in self.command_lines.run(reads, ERRANDS_PATIENCE) {
             let Some(watched) = self.watched.get_mut(&qemu.socket) else { continue };
@@ -227,8 +227,9 @@ impl Watcher {
 
     fn read_configurations(&mut self, asked: &[Asked], faults: &mut Faults) {
         let wanted = self.without(asked, |watched| watched.proxmox_of);
-        let reads = wanted.into_iter().filter_map(|(vmid, qemu)| {
-            let (roots, vmid) = (self.roots.clone(), vmid?);
+        let reads = wanted.into_iter().filter_map(|(vm, process)| {
+            let vmid = vm.vmid?;
+            let (roots, qemu) = (self.roots.clone(), Qemu { socket: vm.socket.clone(), process });
             Some((vmid, move || (qemu, source::read_proxmox_config(&roots, vmid))))
         });
         for (_, (qemu, found)) in self.configurations.run(reads, ERRANDS_PATIENCE) {
@@ -238,13 +239,16 @@ impl Watcher {
         }
     }
 
-    /// The processes this has not been read for, with Proxmox's number.
-    fn without(&self, asked: &[Asked], read_for: fn(&Watched) -> Option<Identity>) -> Vec<(Option<u32>, Qemu)> {
+    /// The machines whose process this has not been read for.
+    fn without<'a>(
+        &self,
+        asked: &'a [Asked],
+        read_for: fn(&Watched) -> Option<Identity>,
+    ) -> Vec<(&'a source::Vm, Identity)> {
         let without = asked.iter().filter_map(|Asked { vm, process, .. }| {
             let (pid, process) = process.as_ref()?;
             let process = (*pid, process.start_ticks);
-            let wanted = read_for(self.watched.get(&vm.socket)?) != Some(process);
-            wanted.then(|| (vm.vmid, Qemu { socket: vm.socket.clone(), process }))
+            (read_for(self.watched.get(&vm.socket)?) != Some(process)).then_some((vm, process))
         });
         without.collect()
     }
