@@ -3,6 +3,7 @@
 #![no_main]
 
 use flatline_sources::reachability::{parse_drops, parse_ipv4, parse_ipv6, parse_table};
+use flatline_sources::udp_drops;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|content: &[u8]| {
@@ -14,4 +15,6 @@ fuzz_target!(|content: &[u8]| {
         assert!(listeners.len() <= lines && listeners.iter().all(|listener| listener.limit.is_none()));
     }
     let _ = parse_drops(content);
+    assert_eq!(udp_drops::parse(&[], 0), None);
+    let _ = udp_drops::parse(content, 0);
 });

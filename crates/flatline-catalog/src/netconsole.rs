@@ -51,6 +51,13 @@ pub static REJECTED: Family = Family::counter(
     &[REASON],
     "Packets that were not taken: from an unknown sender, over the rate limit, too long, or no kernel message.",
 );
+/// Packets that nobody saw.
+pub static DROPPED: Family = Family::counter(
+    "flatline_netconsole_dropped_packets_total",
+    Unit::None,
+    &[],
+    "Packets of any sender the kernel threw away before this exporter saw them: damaged, or more at once than its receive buffer holds (net.core.rmem_max).",
+);
 /// Bytes kept.
 pub static KEPT_BYTES: Family = Family::gauge(
     "flatline_netconsole_kept_bytes",
@@ -68,4 +75,4 @@ pub static UNKEPT: Family = Family::counter(
 
 /// The families of this signal.
 pub const FAMILIES: &[&Family] =
-    &[&MESSAGES, &EVENTS, &EVENT_LAST_TIMESTAMP, &LAST_TIMESTAMP, &LOST, &REJECTED, &KEPT_BYTES, &UNKEPT];
+    &[&MESSAGES, &EVENTS, &EVENT_LAST_TIMESTAMP, &LAST_TIMESTAMP, &LOST, &REJECTED, &DROPPED, &KEPT_BYTES, &UNKEPT];

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Exporter, Samples, fixtures};
 use flatline_lab::Guest;
+use rustix::process::Signal;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -121,20 +122,40 @@ fn a_flood_is_cut_and_its_files_stay_small() {
     let limits = ["--collector.netconsole.max-packets-per-second=20", "--collector.netconsole.max-file-bytes=4096"];
     let host = Host::start("127.0.0.1:0", &[&[ALLOWED], &limits[..]].concat());
     let line = format!("6,1,1,-;{}", "x".repeat(100));
-    // In pieces, so that the socket's own buffer is not what cuts it.
+    // In pieces, so that the socket's own buffer is not what cuts it, or little.
     for _ in 0..20 {
         host.send_from("127.0.0.1", &[line.as_bytes(); 50]);
         host.exporter.scrape();
     }
-    let total = |samples: &Samples| samples.get(&of("pve1", "messages_total")).zip(rejected(samples, "rate_limited"));
-    let flooded = host.exporter.scrape_until("all have come", |samples| {
-        total(samples).is_some_and(|(taken, refused)| taken + refused == 1000.0)
-    });
-    assert!(total(&flooded).is_some_and(|(taken, refused)| taken >= 100.0 && refused >= 100.0), "{flooded:?}");
+    let flooded = host.exporter.scrape_until("all have come", |samples| accounted(samples) == Some(1000.0));
+    let taken = flooded.get(&of("pve1", "messages_total"));
+    assert!(taken.is_some_and(|taken| taken >= 100.0), "{flooded:?}");
+    assert!(rejected(&flooded, "rate_limited").is_some_and(|refused| refused >= 100.0), "{flooded:?}");
     host.exporter.scrape_until("it is rotated", |_| host.file("pve1.log.1").exists());
     for name in ["pve1.log", "pve1.log.1"] {
         assert!(host.file(name).metadata().map_or(0, |file| file.len()) <= 4096, "{name}");
     }
+}
+
+/// What became of packets, whatever it was.
+fn accounted(samples: &Samples) -> Option<f64> {
+    let taken = samples.get(&of("pve1", "messages_total"))?;
+    Some(taken + rejected(samples, "rate_limited")? + samples.get("flatline_netconsole_dropped_packets_total")?)
+}
+
+#[test]
+fn what_the_kernel_threw_away_is_counted_to_the_last() {
+    let host = Host::start("127.0.0.1:0", &[ALLOWED]);
+    let before = host.exporter.scrape();
+    assert_eq!(before.get("flatline_netconsole_dropped_packets_total"), Some(0.0));
+    let line = format!("6,1,1,-;{}", "x".repeat(100));
+    host.exporter.signal(Signal::STOP);
+    // More than any machine's buffer holds of what it asks for.
+    host.send_from("127.0.0.1", &vec![line.as_bytes(); 20_000]);
+    host.exporter.signal(Signal::CONT);
+    let samples = host.exporter.scrape_until("all are known", |samples| accounted(samples) == Some(20_000.0));
+    assert!(samples.get("flatline_netconsole_dropped_packets_total").is_some_and(|dropped| dropped > 0.0));
+    assert!(samples.get(&of("pve1", "messages_total")).is_some_and(|taken| taken > 0.0));
 }
 
 #[test]

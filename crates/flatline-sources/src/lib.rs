@@ -35,6 +35,7 @@ pub mod read;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;
 pub mod tasks;
+pub mod udp_drops;
 pub mod value;
 pub mod vm;
 pub mod watchdog;

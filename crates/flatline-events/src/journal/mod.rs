@@ -1,8 +1,10 @@
 //! Entries of the journal as `journalctl --output=json` writes them: an object a line, fields as
 //! `systemd.journal-fields(7)` names them.
 
+mod lines;
 mod patterns;
 
+pub use lines::{Found, Lines, MAX_LINE_BYTES};
 pub use patterns::{Match, Pattern, PatternError, Patterns};
 
 use crate::{Line, Source};

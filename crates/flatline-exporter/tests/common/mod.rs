@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary includes this file and uses its part")]
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -114,7 +115,6 @@ impl Exporter {
 
     /// Lets it open no more than this many files beyond those it has open.
     pub fn leave_files(&self, spare: usize) {
-        use rustix::process::{Pid, Resource, Rlimit, prlimit};
         let open: Vec<u64> =
             self.proc("fd").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         // The limit is on numbers, and the lowest free one is given.
@@ -143,10 +143,14 @@ impl Exporter {
         std::fs::read_dir(format!("/proc/{}/{what}", self.pid())).expect("alive")
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("alive");
+    }
+
     /// Sends SIGTERM and returns the exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("alive");
+        self.signal(Signal::TERM);
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("our child") {

@@ -1,11 +1,10 @@
 //! The thread that follows the journal through its child, and what it keeps over restarts of the exporter.
 
-use super::lines::{Found, Lines};
 use super::tally::{Snapshot, Tally};
 use crate::collector::Faults;
 use crate::kept::Kept;
 use flatline_events::Classifier;
-use flatline_events::journal::{FIELDS, Patterns};
+use flatline_events::journal::{FIELDS, Found, Lines, Patterns};
 use flatline_ledger::StateDirectory;
 use flatline_sources::SourceError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -7,7 +7,6 @@
 //! that is, with the exporter.
 
 mod follower;
-mod lines;
 mod tally;
 
 use crate::collector::{Activation, Collector, Descriptor, Environment, Faults, Init, Recycler};

@@ -13,7 +13,7 @@ use crate::flags::value;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use flatline_catalog::netconsole as catalog;
 use flatline_events::{Classifier, Kind};
-use flatline_sources::SourceError;
+use flatline_sources::{SourceError, udp_drops};
 use receiver::Receiver;
 use std::collections::HashSet;
 use std::fmt;
@@ -103,30 +103,38 @@ fn limits(flags: &ArgMatches) -> Limits {
 
 fn init(environment: &Environment) -> Init {
     match start(environment) {
-        Ok(receiver) => Init::On(Box::new(Netconsole { receiver, readings: Recycler::default() })),
+        Ok((receiver, drops)) => Init::On(Box::new(Netconsole { receiver, drops, readings: Recycler::default() })),
         Err(reason) => Init::Failed(reason),
     }
 }
 
-fn start(environment: &Environment) -> Result<Receiver, String> {
+fn start(environment: &Environment) -> Result<(Receiver, udp_drops::Reader), String> {
     let flags = &environment.flags;
     let senders = senders(flags)?;
     let address = flags.get_one::<SocketAddr>(LISTEN_ADDRESS).copied().ok_or("no address to listen on")?;
     let socket = UdpSocket::bind(address).map_err(|error| format!("udp {address}: {error}"))?;
+    let drops = udp_drops::Reader::new(&socket).map_err(|error| format!("udp {address}: {error}"))?;
     let classifier = Classifier::new().map_err(|error| error.to_string())?;
     let max_file_bytes = flags.get_one::<u64>(MAX_FILE_BYTES).copied().unwrap_or(1 << 20);
     let directory = environment.state.as_ref().map(|state| state.path().join("netconsole"));
-    Receiver::start(socket, classifier, &senders, limits(flags), directory, max_file_bytes)
+    let receiver = Receiver::start(socket, classifier, &senders, limits(flags), directory, max_file_bytes)?;
+    Ok((receiver, drops))
 }
 
 struct Netconsole {
     receiver: Receiver,
+    drops: udp_drops::Reader,
     readings: Recycler<Received>,
 }
 
 impl Collector for Netconsole {
     fn collect(&mut self, faults: &mut Faults) -> Result<Arc<dyn Reading>, SourceError> {
-        let reading = self.readings.fill(|reading| self.receiver.snapshot(reading));
+        let (receiver, drops) = (&self.receiver, &mut self.drops);
+        let reading = self.readings.fill(|reading| {
+            receiver.snapshot(reading)?;
+            reading.dropped = drops.read().map_err(|error| faults.report(&error)).ok();
+            Ok(())
+        });
         // After the counts, so that a scrape that shows a line is lost has said why.
         if let Some(error) = self.receiver.file_error() {
             faults.report(&error);
@@ -165,6 +173,7 @@ impl Reading for Received {
         out.family(&catalog::REJECTED, |samples| {
             Reason::ALL.iter().try_for_each(|reason| samples.push(&[reason.label()], self.rejected[*reason as usize]))
         })?;
+        out.family(&catalog::DROPPED, |samples| samples.push_some(&[], self.dropped))?;
         out.family(&catalog::KEPT_BYTES, |samples| {
             self.senders.iter().try_for_each(|sender| samples.push_some(&[&sender.name], sender.kept_bytes))
         })?;

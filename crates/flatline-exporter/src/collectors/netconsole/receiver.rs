@@ -5,6 +5,7 @@ use super::keeper::Keeper;
 use super::tally::{Arrival, Limits, MAX_PACKET_BYTES, Received, Tally};
 use flatline_events::Classifier;
 use flatline_sources::SourceError;
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::path::PathBuf;
@@ -21,6 +22,9 @@ const BATCH: u32 = 256;
 /// A batch that comes faster than this is a flood: the rest of the time belongs to others.
 const BATCH_TAKES: Duration = Duration::from_millis(5);
 const STACK_BYTES: usize = 256 * 1024;
+/// Kernel memory for packets that wait, of which the kernel grants `net.core.rmem_max`: a dying kernel says everything at
+/// once, and this host may be busy.
+const WAITING_BYTES: usize = 4 << 20;
 
 /// What the thread and the collector share.
 struct Shared {
@@ -62,6 +66,7 @@ impl Receiver {
     ) -> Result<Self, String> {
         let describe = |error: std::io::Error| error.to_string();
         socket.set_read_timeout(Some(LOOK_EVERY)).map_err(describe)?;
+        set_socket_recv_buffer_size(&socket, WAITING_BYTES).map_err(|errno| describe(errno.into()))?;
         let address = socket.local_addr().map_err(describe)?;
         if directory.is_none() {
             tracing::warn!("no state directory: the last words of other hosts are counted but not kept");

@@ -46,6 +46,8 @@ pub(super) struct Limits {
 pub(super) struct Received {
     pub(super) senders: Vec<Heard>,
     pub(super) rejected: [u64; Reason::ALL.len()],
+    /// Of the kernel, which did not wait for us.
+    pub(super) dropped: Option<u64>,
 }
 
 /// What one sender has said.
@@ -130,7 +132,8 @@ impl Tally {
             kept_bytes: None,
             unkept: 0,
         };
-        let received = Received { senders: senders.iter().map(heard).collect(), rejected: [0; Reason::ALL.len()] };
+        let received =
+            Received { senders: senders.iter().map(heard).collect(), rejected: [0; Reason::ALL.len()], dropped: None };
         Self { limits, sessions: senders.iter().map(session).collect(), received }
     }
 

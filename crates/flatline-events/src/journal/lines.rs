@@ -1,25 +1,27 @@
-//! Lines of bounded length out of a stream of bytes. Pure.
+//! Lines of bounded length out of a stream of bytes.
 
 /// Longer lines are skipped: `journalctl` shows fields up to 4 KiB, and JSON writes a byte in up to six.
-pub(super) const MAX_LINE_BYTES: usize = 128 * 1024;
+pub const MAX_LINE_BYTES: usize = 128 * 1024;
 
 /// The line that is being received.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub struct Lines {
     partial: Vec<u8>,
     skipping: bool,
 }
 
 /// What a stream holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found<'a> {
+pub enum Found<'a> {
+    /// A line, without its end.
     Line(&'a [u8]),
+    /// A line of more than [`MAX_LINE_BYTES`], which is skipped.
     TooLong,
 }
 
 impl Lines {
     /// Takes what was received and hands over each line that has ended, without its end.
-    pub(super) fn push(&mut self, mut bytes: &[u8], mut found: impl FnMut(Found<'_>)) {
+    pub fn push(&mut self, mut bytes: &[u8], mut found: impl FnMut(Found<'_>)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.extend(&bytes[..end]);
             found(if self.skipping { Found::TooLong } else { Found::Line(&self.partial) });
