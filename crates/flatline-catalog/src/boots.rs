@@ -26,7 +26,7 @@ pub static SHORT_BOOTS: Family = Family::counter(
     "flatline_short_boots_total",
     Unit::None,
     &[],
-    "Boots that ended uncleanly within --collector.boots.short (30 minutes): a host that crashes while it starts.",
+    "Boots that ended uncleanly within --collector.boots.short (30 minutes): a host that crashes while it starts. Of boots before the exporter's first start, whose end nobody knows, all that were so short.",
 );
 /// When this boot began.
 pub static BOOT_TIME: Family = Family::gauge(

@@ -322,8 +322,12 @@ pub(crate) fn kernel_changed(earlier: &Boot, later: &Boot) -> Option<bool> {
 }
 
 /// Whether the boot has ended sooner than a boot should. What was shut down is not short, nor what lasted nobody knows how
-/// long; what nobody watched is.
+/// long: the host may have lived on for weeks without the exporter. What only the journal knows lasted as long as its lines.
 pub(crate) fn is_short(boot: &Boot, limit: Duration) -> bool {
-    !matches!(boot.ended, Ending::Running | Ending::Clean)
-        && crate::chronology::duration(boot).is_some_and(|lasted| lasted < limit)
+    let ended = match boot.ended {
+        Ending::Unclean => true,
+        Ending::Unknown => boot.source == Source::Journal,
+        Ending::Running | Ending::Clean => false,
+    };
+    ended && crate::chronology::duration(boot).is_some_and(|lasted| lasted < limit)
 }

@@ -142,6 +142,11 @@ fn short_boots_are_counted_when_they_end() {
     host.leave(Leaving::System);
     host.boot();
     assert_eq!(host.ledger.totals().short, 3, "two kernels tried in a row are no crash loop");
+    host.live(152);
+    host.leave(Leaving::Exporter);
+    host.down(86_400);
+    host.boot();
+    assert_eq!(host.ledger.totals().short, 3, "nobody knows how long it lived on without the exporter");
 }
 
 #[test]

@@ -18,7 +18,7 @@ const BOUNDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 /// What is known at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Pulse {
-    /// Absent until the ledger has been read and the journal, if it is to be, has been asked.
+    /// Absent until the ledger has been read and the journal, if it is to be, has been asked; and when it can't be read.
     pub(super) figures: Option<Figures>,
     pub(super) kernel: String,
     pub(super) previous_kernel: Option<String>,
@@ -170,17 +170,29 @@ impl Diary {
     }
 
     fn beat(&mut self, heartbeat: &mut Option<Heartbeat>, ledger: &mut Ledger) -> Result<(), StateError> {
+        let now = Moment::now();
+        self.live_at(ledger, now);
         let heartbeat = match heartbeat {
             Some(heartbeat) => heartbeat,
             none => none.insert(self.state.heartbeat(self.identity.boot)?),
         };
-        let now = Moment::now();
         let took = heartbeat.beat(now)?;
-        ledger.beat(now);
         let mut shared = lock(&self.body);
         shared.pulse.writes.observe(took.as_secs_f64());
         shared.pulse.beaten = Some(now.wall);
         Ok(())
+    }
+
+    /// The clock may have been set, and the boot begun at another time than it seemed: also on a disk that takes nothing.
+    fn live_at(&self, ledger: &mut Ledger, now: Moment) {
+        let began = |ledger: &Ledger| ledger.boots().last().map(|boot| boot.start);
+        let before = began(ledger);
+        ledger.beat(now);
+        if began(ledger) != before
+            && let Some(figures) = &mut lock(&self.body).pulse.figures
+        {
+            *figures = ledger.figures();
+        }
     }
 
     /// Waits for the journal's answer until `next`, if one is to come. Without one the next start asks again.
@@ -200,7 +212,11 @@ impl Diary {
         self.show(ledger);
     }
 
+    /// A ledger that can't be read shows nothing: counters that begin anew, and are back after the repair, would page.
     fn show(&self, ledger: &Ledger) {
+        if !self.may_write {
+            return;
+        }
         let before = ledger.boots().iter().rev().find(|boot| boot.boot != self.identity.boot);
         let mut shared = lock(&self.body);
         shared.pulse.previous_kernel = before.and_then(|boot| boot.kernel.clone());
@@ -211,5 +227,69 @@ impl Diary {
         if !std::mem::replace(&mut self.failing, true) {
             tracing::warn!(%error, "the state directory does not take what is to be kept");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flatline_ledger::BootId;
+    use std::path::Path;
+
+    fn diary(directory: &Path) -> Diary {
+        let pulse = Pulse {
+            figures: None,
+            kernel: "6.1".to_owned(),
+            previous_kernel: None,
+            beaten: None,
+            writes: Histogram::new(BOUNDS),
+            stalled: Duration::ZERO,
+        };
+        Diary {
+            state: StateDirectory::open(directory).expect("state"),
+            identity: Identity { boot: BootId(7), kernel: "6.1".to_owned(), command_line: String::new() },
+            short_boot: Duration::ZERO,
+            body: Arc::new(Mutex::new(Shared { pulse, waiting_since: None })),
+            seed: None,
+            seed_deadline: Instant::now(),
+            may_write: true,
+            unwritten: false,
+            failing: false,
+        }
+    }
+
+    fn start(diary: &Diary) -> Option<Timestamp> {
+        lock(&diary.body).pulse.figures.and_then(|figures| figures.start)
+    }
+
+    #[test]
+    fn the_start_that_is_shown_moves_when_the_clock_is_set() {
+        let directory = tempfile::tempdir().expect("directory");
+        let mut diary = diary(directory.path());
+        let mut ledger = diary.load();
+        let now = Moment::now();
+        let wrong = Moment { wall: now.wall - Duration::from_secs(7200), ..now };
+        ledger.enter(&diary.identity, wrong, diary.short_boot);
+        diary.show(&ledger);
+        assert_eq!(start(&diary), Some(wrong.boot_start()));
+        diary.beat(&mut None, &mut ledger).expect("a disk");
+        let shown = start(&diary).expect("a start");
+        assert!(shown.duration_since(now.boot_start()).abs().as_secs() < 60, "{shown}");
+    }
+
+    #[test]
+    fn a_ledger_that_can_not_be_read_shows_no_counts_and_stays_as_it_is() {
+        let directory = tempfile::tempdir().expect("directory");
+        // No file takes the place of a directory, not even root's.
+        std::fs::create_dir(directory.path().join("boots")).expect("directory");
+        let mut diary = diary(directory.path());
+        let mut ledger = diary.load();
+        ledger.enter(&diary.identity, Moment::now(), diary.short_boot);
+        diary.unwritten = true;
+        diary.show(&ledger);
+        diary.write(&ledger);
+        diary.beat(&mut None, &mut ledger).expect("a disk");
+        assert_eq!(lock(&diary.body).pulse.figures, None);
+        assert!(directory.path().join("boots").is_dir());
     }
 }
