@@ -47,7 +47,7 @@ for name in "$@"; do
     [ ! -d "fuzz/corpus/$name" ] || corpora+=("fuzz/corpus/$name")
     # shellcheck disable=SC2046
     corpora+=($(recorded "$name"))
-    if ! "$target/$triple/release/$name" -runs="$runs" -seed=1 -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+    if ! "$target/$triple/release/$name" -runs="$runs" -seed=1 -timeout=60 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
         -max_len="$(longest "$name")" \
         -artifact_prefix="fuzz/artifacts/$name/" "${corpora[@]}" >"$found/said" 2>&1; then
         tail -n 40 "$found/said" >&2

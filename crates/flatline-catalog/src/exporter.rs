@@ -88,7 +88,14 @@ pub static STATE_AVAILABLE: Family = Family::gauge(
     "flatline_exporter_state_available",
     Unit::None,
     &[],
-    "1 when the state directory is in use, so that counters survive restarts and boots are remembered; 0 when it can't be used. Absent when none is wanted (--state.directory=).",
+    "1 when the state directory is in use, so that counters survive restarts and boots are remembered; 0 when it can't be used, or something could not be written there at the last try (a full disk) or not be read at the start. Absent when none is wanted (--state.directory=).",
+);
+/// Log lines that are lost.
+pub static LOG_LINES_DROPPED: Family = Family::counter(
+    "flatline_exporter_log_lines_dropped_total",
+    Unit::None,
+    &[],
+    "Log lines of this exporter that were lost because nobody took them (a hung journal). What they said stays said in the metrics only.",
 );
 /// Answered requests.
 pub static HTTP_REQUESTS: Family = Family::counter(
@@ -162,6 +169,7 @@ pub const FAMILIES: &[&Family] = &[
     &COLLECTOR_SOURCE_FAULTS,
     &MEMORY_LOCKED,
     &STATE_AVAILABLE,
+    &LOG_LINES_DROPPED,
     &HTTP_REQUESTS,
     &WEB_CONFIG_RELOAD_SUCCESS,
     &PROCESS_CPU_SECONDS,

@@ -32,7 +32,7 @@ pub static DEFAULT_ROUTES: Family = Family::gauge(
     "flatline_default_routes",
     Unit::None,
     &[FAMILY],
-    "Default routes in the main table. 0: this host reaches nobody beyond its own networks over this protocol.",
+    "Default routes: of IPv4 in the main table, of IPv6 in all tables (the kernel lists them together). 0: this host reaches nobody beyond its own networks over this protocol.",
 );
 /// Each of them.
 pub static DEFAULT_ROUTE_METRIC: Family = Family::gauge(

@@ -201,7 +201,7 @@ pub static INFLIGHT: Family = Family::gauge(
     "flatline_vm_disk_inflight_requests",
     Unit::None,
     &[VM, DISK],
-    "Requests the guest waits for, from the device's virtqueues. Absent where QEMU can't tell (no virtio, QEMU before 7.2) or where it can't be told whose they are (a controller with several disks of which some move).",
+    "Requests the guest waits for, from the device's virtqueues. Absent where QEMU can't tell (no virtio, QEMU before 7.2), is not asked (more than 64 queues, beyond 64 devices), or where it can't be told whose they are (a controller with several disks of which some move).",
 );
 /// When the disk last did something.
 pub static LAST_PROGRESS: Family = Family::gauge(

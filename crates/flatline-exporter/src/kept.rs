@@ -45,13 +45,15 @@ where
     /// What was kept; a new value when there is nothing, or it is spoiled, which is said.
     pub(crate) fn load(&mut self) -> T {
         let Some(snapshot) = self.snapshot.clone() else { return T::default() };
-        let mut loaded = self.errands.run([("load", move || snapshot.load())], LOAD_PATIENCE);
+        let asked = Arc::clone(&snapshot);
+        let mut loaded = self.errands.run([("load", move || asked.load())], LOAD_PATIENCE);
         match loaded.pop() {
             Some((_, Ok(value))) => self.saved = value.unwrap_or_default(),
             Some((_, Err(error))) => tracing::warn!(%error, "what was counted before is lost; counting begins anew"),
             None => {
                 // What is there must not be overwritten with less.
                 tracing::warn!("the state directory does not answer; totals are not kept over restarts");
+                snapshot.give_up();
                 self.snapshot = None;
             }
         }
@@ -142,6 +144,7 @@ mod tests {
             kept.save(7);
             kept.failing
         });
+        assert!(!state.keeps_everything());
         std::fs::remove_dir(&place).expect("empty");
         eventually("it is saved", || {
             kept.save(7);
@@ -151,6 +154,7 @@ mod tests {
             kept.save(7);
             !kept.failing
         });
+        assert!(state.keeps_everything());
     }
 
     #[test]

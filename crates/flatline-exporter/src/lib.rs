@@ -39,6 +39,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
+use tracing_appender::non_blocking::ErrorCounter;
 
 /// How long the start-up report waits for collectors to find their sources.
 const SETTLE_WITHIN: Duration = Duration::from_secs(2);
@@ -61,14 +62,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     }
     let locked = if settings.lock_memory { runtime::lock_memory() } else { Err("--no-runtime.lock-memory".to_owned()) };
-    let log = logging::init(settings.log_level, settings.log_format);
+    let (log, dropped_lines) = logging::init(settings.log_level, settings.log_format);
     if let Err(reason) = &locked {
         tracing::info!(reason, "memory is not locked; answers may be late while the host swaps");
     }
     if settings.roots != Roots::default() && !flatline_sources::confines_links() {
         tracing::warn!("this kernel has no openat2 (Linux 5.6): links in the --path.* trees are followed out of them");
     }
-    let outcome = serve(&settings, locked.is_ok());
+    let outcome = serve(&settings, locked.is_ok(), dropped_lines);
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => refuse(&reason),
@@ -82,7 +83,7 @@ fn refuse(reason: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
+fn serve(settings: &Settings, memory_locked: bool, dropped_lines: ErrorCounter) -> Result<(), String> {
     // Before the first socket and the first lock.
     apart::prepare();
     let fd_budget = runtime::raise_fd_limit();
@@ -92,13 +93,14 @@ fn serve(settings: &Settings, memory_locked: bool) -> Result<(), String> {
     let web = web.map_err(|error| error.to_string())?.map(Arc::new);
     let state = state::open(&settings.state_directory)?;
     let state_wanted = !settings.state_directory.as_os_str().is_empty();
-    let state_available = state_wanted.then_some(state.is_some());
+    let self_metrics =
+        SelfMetrics::new(memory_locked, state_wanted, state.clone(), dropped_lines, settings.exporter_metrics);
     let environment = Environment { roots: settings.roots.clone(), flags: settings.flags.clone(), fd_budget, state };
     let scheduler = Scheduler::start(&settings.enabled, &settings.disabled, &environment)
         .map_err(|error| format!("can't start a thread: {error}"))?;
     let app = Arc::new(App {
         scheduler,
-        self_metrics: SelfMetrics::new(memory_locked, state_available, settings.exporter_metrics),
+        self_metrics,
         web,
         telemetry_path: settings.telemetry_path.clone(),
         deadline: settings.deadline,

@@ -2,7 +2,7 @@
 //! lines are lost, never a scrape.
 
 use std::str::FromStr;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -31,10 +31,12 @@ impl FromStr for Format {
     }
 }
 
-/// Installs the logger; lines still buffered are written when the guard is dropped.
-pub fn init(level: LevelFilter, format: Format) -> WorkerGuard {
+/// Installs the logger; lines still buffered are written when the guard is dropped. The counter knows those that were not
+/// written because nobody took them.
+pub fn init(level: LevelFilter, format: Format) -> (WorkerGuard, ErrorCounter) {
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).finish(std::io::stderr());
+    let dropped = writer.error_counter();
     let registry = tracing_subscriber::registry().with(level);
     // A second call (tests) keeps the first logger.
     let _ = match format {
@@ -45,5 +47,5 @@ pub fn init(level: LevelFilter, format: Format) -> WorkerGuard {
             .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false).with_writer(writer))
             .try_init(),
     };
-    guard
+    (guard, dropped)
 }

@@ -402,7 +402,8 @@ mod tests {
     use std::sync::{Arc, Condvar, Mutex};
     use std::time::{Duration, Instant};
 
-    const SHORT: Duration = Duration::from_millis(50);
+    /// Enough for whoever does not wait at a gate.
+    const SHORT: Duration = Duration::from_secs(1);
     const LONG: Duration = Duration::from_secs(30);
 
     struct Empty;
@@ -460,6 +461,13 @@ mod tests {
             drop(self.opened.wait_while(self.open.lock().expect("lock"), |open| !*open).expect("lock"));
         }
 
+        /// Returns when somebody is at the gate.
+        async fn reached(&self) {
+            while self.entered.load(SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+
         fn open(&self) {
             *self.open.lock().expect("lock") = true;
             self.opened.notify_all();
@@ -472,6 +480,8 @@ mod tests {
         static STUCK: Descriptor = descriptor("stuck", |_| on(|| GATE.pass()));
         static WELL: Descriptor = descriptor("well", |_| on(|| ()));
         let scheduler = started(&[&STUCK, &WELL]).await;
+        assert_eq!(scheduler.workers[0].request(LONG), Ticket::Round(1));
+        GATE.reached().await;
 
         let mut last = Duration::ZERO;
         for _ in 0..5 {
@@ -495,9 +505,7 @@ mod tests {
         let scheduler = started(&[&STUCK]).await;
         let [worker] = scheduler.workers.as_slice() else { panic!("one collector") };
         assert_eq!(worker.request(LONG), Ticket::Round(1));
-        while GATE.entered.load(SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
+        GATE.reached().await;
         assert_eq!(worker.request(LONG), Ticket::Round(1), "in time by this scrape's budget: it joins");
         // Overdue by the budget of a scrape that came when the read began: there is nothing to wait for.
         assert_eq!(worker.request(Duration::ZERO), Ticket::None);
@@ -515,9 +523,7 @@ mod tests {
                 tokio::spawn(async move { scrape(&scheduler, LONG).await })
             })
             .collect();
-        while GATE.entered.load(SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
+        GATE.reached().await;
         GATE.open();
         for reports in scrapes {
             assert!(reports.await.expect("no panic")[0].reading.is_some());
@@ -552,6 +558,11 @@ mod tests {
         let environment = Environment { roots: Roots::default(), flags, fd_budget: 64, state: None };
         let scheduler = Scheduler::start(&[&HANGS, &OFF, &FAILS], &[], &environment).expect("threads");
         scheduler.settled(Instant::now() + SHORT).await;
+        GATE.reached().await;
+        for decided in [&scheduler.workers[0], &scheduler.workers[2]] {
+            let mut settled = decided.shared.settled.subscribe();
+            assert!(settled.wait_for(|settled| *settled).await.is_ok());
+        }
         let reports = scrape(&scheduler, SHORT).await;
         let states: Vec<_> = reports.iter().map(|report| report.state.clone()).collect();
         // Sorted by name.
@@ -575,13 +586,14 @@ mod tests {
             })
         });
         let scheduler = started(&[&SLOW]).await;
+        assert_eq!(scheduler.workers[0].request(LONG), Ticket::Round(1));
+        GATE.reached().await;
         assert!(scrape(&scheduler, SHORT).await[0].reading.is_none());
         GATE.open();
-        while ROUNDS.load(SeqCst) == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let mut rounds = scheduler.workers[0].shared.rounds.subscribe();
+        assert!(rounds.wait_for(|finished| *finished == 1).await.is_ok());
         let reports = scrape(&scheduler, LONG).await;
         assert!(reports[0].reading.is_some());
-        assert!(ROUNDS.load(SeqCst) >= 2 || reports[0].age.expect("age") < SHORT * 100, "a fresh round was asked for");
+        assert_eq!(ROUNDS.load(SeqCst), 2, "a fresh round was asked for");
     }
 }

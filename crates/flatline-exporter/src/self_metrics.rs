@@ -3,29 +3,42 @@
 use crate::exposition::{Emitter, Reading};
 use crate::scheduler::{Report, State};
 use flatline_catalog::exporter as catalog;
+use flatline_ledger::StateDirectory;
 use flatline_sources::Fault;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tracing_appender::non_blocking::ErrorCounter;
 
 /// Counters and facts the process keeps over its life.
 #[derive(Debug)]
 pub struct SelfMetrics {
     memory_locked: bool,
-    state_available: Option<bool>,
+    state_wanted: bool,
+    state: Option<StateDirectory>,
+    log: ErrorCounter,
     with_process: bool,
     start_time_seconds: Option<f64>,
     requests: Mutex<BTreeMap<u16, u64>>,
 }
 
 impl SelfMetrics {
-    /// Reads what does not change any more.
+    /// Reads what does not change any more. `state` is absent although it is wanted where it can't be used; `log` counts the
+    /// lines that nobody took.
     #[must_use]
-    pub fn new(memory_locked: bool, state_available: Option<bool>, with_process: bool) -> Self {
+    pub fn new(
+        memory_locked: bool,
+        state_wanted: bool,
+        state: Option<StateDirectory>,
+        log: ErrorCounter,
+        with_process: bool,
+    ) -> Self {
         Self {
             memory_locked,
-            state_available,
+            state_wanted,
+            state,
+            log,
             with_process,
             start_time_seconds: start_time_seconds(),
             requests: Mutex::default(),
@@ -37,13 +50,18 @@ impl SelfMetrics {
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
     }
 
+    fn is_state_available(&self) -> Option<bool> {
+        self.state_wanted.then(|| self.state.as_ref().is_some_and(StateDirectory::keeps_everything))
+    }
+
     /// The reading that goes into this scrape beside the collectors' own.
     #[must_use]
     pub fn reading(&self, reports: Vec<Report>, web_config_reload_successful: Option<bool>) -> SelfReading {
         SelfReading {
             reports,
             memory_locked: self.memory_locked,
-            state_available: self.state_available,
+            state_available: self.is_state_available(),
+            log_lines_dropped: self.log.dropped_lines() as u64,
             web_config_reload_successful,
             requests: self
                 .requests
@@ -62,6 +80,7 @@ pub struct SelfReading {
     reports: Vec<Report>,
     memory_locked: bool,
     state_available: Option<bool>,
+    log_lines_dropped: u64,
     web_config_reload_successful: Option<bool>,
     requests: Vec<(String, u64)>,
     process: Option<Process>,
@@ -77,6 +96,7 @@ impl Reading for SelfReading {
         self.emit_losses(out)?;
         out.single(&catalog::MEMORY_LOCKED, self.memory_locked)?;
         out.family(&catalog::STATE_AVAILABLE, |samples| samples.push_some(&[], self.state_available))?;
+        out.single(&catalog::LOG_LINES_DROPPED, self.log_lines_dropped)?;
         out.family(&catalog::WEB_CONFIG_RELOAD_SUCCESS, |samples| {
             samples.push_some(&[], self.web_config_reload_successful)
         })?;

@@ -48,7 +48,10 @@ impl Host {
     fn exporter_with(&self, argument: &str) -> Exporter {
         let own = ["--collector.disable-defaults", "--collector.boots", argument].map(str::to_owned);
         let exporter = Exporter::start(&[own.to_vec(), self.paths()].concat());
-        exporter.scrape_until("the first heartbeat", |samples| samples.any("flatline_heartbeat_timestamp_seconds"));
+        // Which of them comes first depends on whether the journal is to be asked.
+        exporter.scrape_until("the first heartbeat and the figures", |samples| {
+            samples.any("flatline_heartbeat_timestamp_seconds") && samples.any("flatline_boots_total")
+        });
         exporter
     }
 

@@ -57,7 +57,8 @@ fn kill_a_hog(guest: &Guest) {
 fn saved(guest: &Guest, words: &str) {
     let wait =
         format!("for n in $(seq 60); do grep -q {words} /disk/state/kernel_log.json && exit 0; sleep 1; done; exit 1");
-    guest.sh(&wait).expect("totals are saved");
+    let saved = guest.run(&wait, Duration::from_secs(90)).expect("it ends");
+    assert_eq!(saved.status, 0, "totals are saved: {}{}", saved.stdout, saved.stderr);
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn a_drive_that_falls_asleep_keeps_its_last_answer() {
 fn a_drive_that_does_not_answer_and_one_that_talks_for_ever_cost_the_others_nothing() {
     let script = "case $drive in sdb) exec sleep 600;; sdc) exec yes;; esac; cat nvme0";
     let host = Host::new(&["sda", "sdb", "sdc", "sdd"], script);
-    let exporter = host.exporter(&["--collector.drives.timeout=5s"]);
+    let exporter = host.exporter(&["--collector.drives.timeout=15s"]);
     exporter.scrape_until("the first one has answered", |samples| state(samples, "sda", "answered"));
     exporter.scrape_until("a child is running", |samples| {
         samples.get("flatline_drive_smartctl_running_seconds").is_some_and(|age| age > 0.0)
@@ -173,7 +173,7 @@ fn a_smartctl_that_can_not_even_be_killed_is_waited_for_alone() {
         return skipped("a smartctl that sleeps in the kernel", "FUSE can't be mounted here (/dev/fuse and root)");
     };
     disk.silent(true);
-    let exporter = host.exporter(&["--collector.drives.timeout=3s"]);
+    let exporter = host.exporter(&["--collector.drives.timeout=15s"]);
     let samples = exporter.scrape_until("the child hangs", |samples| state(samples, "sda", "hung"));
     let age = |samples: &Samples| samples.get("flatline_drive_smartctl_running_seconds").expect("always told");
     let mut before = age(&samples);

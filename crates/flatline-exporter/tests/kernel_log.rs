@@ -52,9 +52,18 @@ impl Host {
         self.ring.write_all(record.as_bytes()).expect("write");
     }
 
+    /// Waits until nothing is left of what was written.
+    fn until_read(&self) {
+        let deadline = std::time::Instant::now() + common::PATIENCE;
+        while rustix::io::ioctl_fionread(&self.ring).expect("a pipe") > 0 {
+            assert!(std::time::Instant::now() < deadline, "nobody reads the log");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
     /// Writes a record and waits until it has been read: a pipe would run two together.
     fn says(&mut self, exporter: &Exporter, sequence: u64, text: &str) -> Samples {
-        let before = records(&exporter.scrape());
+        let before = records(&exporter.scrape_until("records are told", |samples| records(samples).is_some()));
         self.write(sequence, text);
         exporter.scrape_until("the record is read", |samples| records(samples) > before)
     }
@@ -118,7 +127,7 @@ fn totals_survive_a_kill_and_no_line_is_counted_twice() {
     assert_eq!(events(&exporter.scrape(), "hung_task"), Some(1.0));
     // The ring is read from its beginning again.
     host.write(0, HUNG);
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    host.until_read();
     let samples = host.says(&exporter, 1, PANIC);
     assert_eq!((events(&samples, "hung_task"), events(&samples, "kernel_panic")), (Some(1.0), Some(1.0)));
     assert_eq!(samples.get("flatline_kernel_log_lost_records_total"), Some(0.0));

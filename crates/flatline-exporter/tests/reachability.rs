@@ -96,16 +96,19 @@ fn what_cuts_a_host_off_is_seen_part_by_part() {
     let mut host = command("python3");
     host.args(["-c", HAND_OVER, "-c", NETWORK, "network"]).arg(place.path());
     host.args([ROTTING, env!("CARGO_BIN_EXE_flatline-exporter"), "--web.systemd-socket"]);
-    let arguments =
-        ["--collector.disable-defaults", "--collector.reachability", "--collector.reachability.gate-ports=8080"];
+    let arguments = [
+        "--collector.disable-defaults",
+        "--collector.reachability",
+        "--collector.reachability.patience=10s",
+        "--collector.reachability.gate-ports=8080",
+    ];
     let exporter = Exporter::start_as(host, 1, &arguments);
     let us = exporter.pid().to_string();
 
-    let well = exporter
-        .scrape_until("all is well", |samples| verdict(samples) == Some(1.0) && part(samples, "gateway").is_some());
-    for name in ["default_route", "link", "gateway", "listening"] {
-        assert_eq!(part(&well, name), Some(1.0), "{name}");
-    }
+    let parts = ["default_route", "link", "gateway", "listening"];
+    let well = exporter.scrape_until("all is well", |samples| {
+        verdict(samples) == Some(1.0) && parts.iter().all(|name| part(samples, name) == Some(1.0))
+    });
     assert_eq!(well.get("flatline_default_routes{family=\"ipv4\"}"), Some(1.0));
     assert_eq!(well.get("flatline_default_routes{family=\"ipv6\"}"), Some(0.0));
     assert_eq!(well.get("flatline_link_up{interface=\"enp7s0\"}"), Some(1.0));
@@ -147,10 +150,14 @@ fn what_passed_before_a_reboot_is_missed_after_it() {
     common::copy_tree(&common::fixtures().join("network"), place.path());
     let at = |flag: &str, name: &str| format!("--{flag}={}", place.path().join(name).display());
     let roots = [at("path.procfs", "proc"), at("path.sysfs", "sys"), at("state.directory", "state")];
-    let only = ["--collector.disable-defaults", "--collector.reachability"].map(str::to_owned);
+    let only = ["--collector.disable-defaults", "--collector.reachability", "--collector.reachability.patience=10s"];
+    let only = only.map(str::to_owned);
     let start = || Exporter::start(&[only.to_vec(), roots.to_vec()].concat());
     let before = start();
-    before.scrape_until("all is well", |samples| verdict(samples) == Some(1.0));
+    before.scrape_until("all is well", |samples| {
+        let parts = ["default_route", "link", "listening"];
+        verdict(samples) == Some(1.0) && parts.iter().all(|name| part(samples, name) == Some(1.0))
+    });
     let kept = place.path().join("state/reachability.json");
     before.scrape_until("it is remembered", |_| std::fs::read_to_string(&kept).is_ok_and(|kept| kept.contains("22")));
     drop(before);

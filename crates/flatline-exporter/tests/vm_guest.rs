@@ -68,9 +68,17 @@ impl Watch {
         }
     }
 
+    /// A scrape in which the machine has told all there is of this disk: on a busy machine one may be late.
+    fn answer_of(&self, vm: &str, id: &str) -> Samples {
+        self.exporter.scrape_until(&format!("{vm} answers"), |samples| {
+            up(samples, vm) && disk(samples, "inflight_requests", vm, id).is_some()
+        })
+    }
+
     fn writes(&self, vm: &str, disk: &str) {
         let series = format!("flatline_vm_disk_writes_completed_total{{vm=\"{vm}\",disk=\"{disk}\"}}");
-        let before = self.exporter.scrape().get(&series);
+        let told = |samples: &Samples| samples.get(&series).is_some();
+        let before = self.exporter.scrape_until(&format!("{vm} answers"), told).get(&series);
         self.exporter.scrape_until(&format!("{vm} writes"), |samples| samples.get(&series) > before);
     }
 }
@@ -92,10 +100,9 @@ fn up(samples: &Samples, vm: &str) -> bool {
 fn assert_dead_but_alive(watch: &Watch, vm: &str, id: &str) {
     let [first, second] = [(); 2].map(|()| {
         std::thread::sleep(Duration::from_secs(1));
-        watch.exporter.scrape()
+        watch.answer_of(vm, id)
     });
     for samples in [&first, &second] {
-        assert!(up(samples, vm));
         assert_eq!(samples.get(&format!("flatline_vm_status{{vm=\"{vm}\",status=\"running\"}}")), Some(1.0));
         assert!(disk(samples, "inflight_requests", vm, id) >= Some(1.0), "{samples:#?}");
     }
@@ -120,8 +127,8 @@ fn a_virtio_disk_that_dies_fires_and_its_look_alikes_do_not() {
         .exporter
         .scrape_until("in flight", |samples| disk(samples, "inflight_requests", "busy", "virtio0") >= Some(1.0));
     watch.stays_silent("the disk is slow");
-    let throttled = watch.exporter.scrape();
     let limit = "flatline_vm_disk_throttle_bytes_per_second{vm=\"busy\",disk=\"virtio0\",direction=\"write\"}";
+    let throttled = watch.exporter.scrape_until("its limit is told", |samples| samples.get(limit).is_some());
     assert_eq!(throttled.get(limit), Some(4096.0));
     assert_eq!(disk(&throttled, "throttle_changes_total", "busy", "virtio0"), Some(1.0));
     busy.throttle(0, 0).expect("release");
@@ -145,7 +152,7 @@ fn a_virtio_disk_that_dies_fires_and_its_look_alikes_do_not() {
     busy.thaw(0).expect("thaw");
     watch.writes("busy", "virtio0");
     watch.resolves("VmDiskStalled");
-    assert_eq!(disk(&watch.exporter.scrape(), "inflight_requests", "idle", "scsi0"), Some(0.0));
+    assert_eq!(disk(&watch.answer_of("idle", "scsi0"), "inflight_requests", "idle", "scsi0"), Some(0.0));
 }
 
 /// Throttled to death as well, found as on a Proxmox host, with an I/O thread, on the newest QEMU there is.
@@ -200,8 +207,8 @@ fn a_dead_lsi_disk_is_one_story_from_beginning_to_end() {
 
     vm.freeze(0).expect("freeze");
     watch.fires("VmDiskWriteZero", &[("vm", "old"), ("disk", "scsi0")]);
-    let samples = watch.exporter.scrape();
-    assert!(up(&samples, "old") && disk(&samples, "inflight_requests", "old", "scsi0").is_none());
+    let samples = watch.exporter.scrape_until("it answers", |samples| up(samples, "old"));
+    assert!(disk(&samples, "inflight_requests", "old", "scsi0").is_none());
     let mut unresponsive = false;
     let end = Instant::now() + Duration::from_secs(75);
     while Instant::now() < end {
@@ -225,12 +232,11 @@ fn a_stopped_qemu_is_unresponsive_and_its_neighbour_unharmed() {
     watch.writes("stopped", "scsi0");
     stopped.stop_process().expect("stop");
     watch.fires("VmQmpUnresponsive", &[("vm", "stopped")]);
-    let samples = watch.exporter.scrape();
+    let samples = watch.exporter.scrape_until("the neighbour answers", |samples| up(samples, "neighbour"));
     let state = |state| samples.get(&format!("flatline_vm_qmp_state{{vm=\"stopped\",state=\"{state}\"}}"));
     assert_eq!([state("no_greeting"), state("busy"), state("up")], [Some(1.0), Some(0.0), Some(0.0)]);
     assert_eq!(samples.get("flatline_vm_process_state{vm=\"stopped\",state=\"stopped\"}"), Some(1.0));
     assert_eq!(disk(&samples, "writes_completed_total", "stopped", "scsi0"), None, "absent, not 0");
-    assert!(up(&samples, "neighbour"));
     watch.writes("neighbour", "scsi0");
     assert!(watch.firing().iter().all(|(_, vm)| vm == "stopped"), "{:?}", watch.firing());
     stopped.continue_process().expect("continue");

@@ -21,7 +21,7 @@ const FAILED: &str = "FLATLINE-LAB-FAILED";
 /// How long QEMU's own monitor may take to answer.
 const MONITOR_PATIENCE: Duration = Duration::from_secs(20);
 /// How long QEMU may take to end after it has closed its sockets.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// What runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +206,7 @@ impl GuestBuilder {
         self
     }
 
-    /// How long the guest may take to be ready; a minute unless said otherwise.
+    /// How long the guest may take from QEMU's start until it is ready; three minutes unless said otherwise.
     pub fn boot_deadline(mut self, deadline: Duration) -> Self {
         self.boot_deadline = deadline;
         self
@@ -226,9 +226,10 @@ impl GuestBuilder {
         let qmp_socket = self.qmp_socket.clone().unwrap_or_else(|| directory.path().join("qmp"));
         let program = self.program(&kernel, accelerator, directory.path(), &qmp_socket)?.scratch(directory.path());
         let mut qemu = self.scratch.iter().fold(program, Program::scratch).start()?;
+        let begun = Instant::now();
         let sockets = ["agent", "control"].map(|name| directory.path().join(name));
         let booted = connect(&mut qemu, &sockets, self.boot_deadline).and_then(|connected| {
-            wait_until_ready(&mut qemu, self.boot_deadline.saturating_sub(start.elapsed())).map(|()| connected)
+            wait_until_ready(&mut qemu, self.boot_deadline.saturating_sub(begun.elapsed())).map(|()| connected)
         });
         let (agent, forwarded) = booted.map_err(|error| match error {
             Error::Boot { .. } => error,
@@ -426,7 +427,7 @@ impl Guest {
             kernel_arguments: Vec::new(),
             qemu_arguments: Vec::new(),
             script: String::new(),
-            boot_deadline: Duration::from_secs(60),
+            boot_deadline: Duration::from_secs(180),
         }
     }
 

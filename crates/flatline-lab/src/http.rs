@@ -14,8 +14,8 @@ use crate::{Error, Result};
 const MOST: u64 = 256 << 20;
 
 fn client() -> ureq::Agent {
-    // Everything is on this machine, so no proxy of the environment applies.
-    let timeout = Some(Duration::from_secs(10));
+    // Everything is on this machine, which may be busy, so no proxy of the environment applies.
+    let timeout = Some(Duration::from_secs(60));
     ureq::Agent::config_builder().proxy(None).http_status_as_error(false).timeout_global(timeout).build().into()
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
@@ -56,15 +57,15 @@ impl Log {
         })
     }
 
-    /// Reads `source` to its end on a thread of its own.
-    pub(crate) fn capture(&self, mut source: impl Read + Send + 'static) {
+    /// Reads `source` to its end on a thread of its own, which ends then.
+    pub(crate) fn capture(&self, mut source: impl Read + Send + 'static) -> JoinHandle<()> {
         let log = self.clone();
         std::thread::spawn(move || {
             let mut chunk = [0; 8192];
             while let Ok(count @ 1..) = source.read(&mut chunk) {
                 log.append(&chunk[..count]);
             }
-        });
+        })
     }
 
     fn append(&self, chunk: &[u8]) {
@@ -103,7 +104,7 @@ mod tests {
         let (reader, mut writer) = std::io::pipe().unwrap();
         log.capture(reader);
         std::io::Write::write_all(&mut writer, b"one two").unwrap();
-        log.wait_for_text("two", Duration::from_secs(5)).unwrap();
+        log.wait_for_text("two", Duration::from_secs(60)).unwrap();
         let error = log.wait_for_text("three", Duration::from_millis(10)).unwrap_err();
         assert!(error.to_string().contains("one two"), "{error}");
     }

@@ -6,9 +6,14 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::{Error, Log, Result};
+
+/// How long the last words of a process may take on their way, and may be waited for where somebody else has its output
+/// open as well.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A program of the host, with its arguments.
 #[derive(Clone, Debug)]
@@ -67,14 +72,11 @@ impl Program {
         let log = Log::default();
         let mut child =
             self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(self.unstartable())?;
-        if let Some(stdout) = child.stdout.take() {
-            log.capture(stdout);
-        }
-        if let Some(stderr) = child.stderr.take() {
-            log.capture(stderr);
-        }
+        let stdout = child.stdout.take().map(|stdout| log.capture(stdout));
+        let stderr = child.stderr.take().map(|stderr| log.capture(stderr));
+        let captures = stdout.into_iter().chain(stderr).collect();
         // `running` exists before the guard is started, so that a failure there kills the child.
-        let mut running = Running { child, guard: None, log, command: self.to_string() };
+        let mut running = Running { child, guard: None, log, captures, command: self.to_string() };
         running.guard = Some(guard(running.id(), &self.scratch)?);
         Ok(running)
     }
@@ -138,6 +140,8 @@ pub struct Running {
     child: Child,
     guard: Option<Child>,
     log: Log,
+    /// Those that write into it.
+    captures: Vec<JoinHandle<()>>,
     command: String,
 }
 
@@ -161,7 +165,7 @@ impl Running {
             let stat = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
             Ok(stat.contains(") T ").then_some(()))
         };
-        crate::wait_for(format!("{} to stop", self.command), Duration::from_secs(10), || {
+        crate::wait_for(format!("{} to stop", self.command), Duration::from_secs(60), || {
             let stopped = stop()?;
             if stopped.is_none() {
                 // A shell in vfork(2) waits, unstoppable, for a child that has stopped: that must go on first.
@@ -220,7 +224,11 @@ impl Running {
     /// The error of a process that ended and should not have; `None` while it runs.
     pub fn failure(&mut self) -> Option<Error> {
         let status = self.ended()?;
-        std::thread::sleep(Duration::from_millis(50)); // its last words are still in the pipe
+        // Its last words may still be in the pipes.
+        let end = Instant::now() + LAST_WORDS;
+        while !self.captures.iter().all(JoinHandle::is_finished) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let status = status.signal().map_or_else(|| status.to_string(), |signal| format!("killed by signal {signal}"));
         Some(Error::Failed { command: self.command.clone(), status, output: self.log.tail(30) })
     }
@@ -245,7 +253,7 @@ mod tests {
     use super::*;
     use crate::wait_for;
 
-    const SOON: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_secs(60);
 
     fn alive(id: &str) -> bool {
         std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
@@ -290,10 +298,13 @@ mod tests {
         let ticks = || running.log().text().len();
         wait_for("a tick", SOON, || Ok((ticks() > 0).then_some(()))).unwrap();
         running.suspend().unwrap();
-        std::thread::sleep(Duration::from_millis(100)); // what was in the pipe
-        let still = ticks();
-        std::thread::sleep(Duration::from_millis(300));
-        assert_eq!(ticks(), still);
+        // What was in the pipe may still come.
+        let still = wait_for("a standstill", SOON, || {
+            let before = ticks();
+            std::thread::sleep(Duration::from_millis(300));
+            Ok((ticks() == before).then_some(before))
+        });
+        let still = still.unwrap();
         running.resume().unwrap();
         wait_for("another tick", SOON, || Ok((ticks() > still).then_some(()))).unwrap();
         running.suspend().unwrap();

@@ -83,8 +83,6 @@ fn two_guests_at_once() {
 
 #[test]
 fn what_does_not_boot_says_why_in_time() {
-    let start = Instant::now();
-
     let directory = tempfile::tempdir().unwrap();
     let garbage = directory.path().join("vmlinuz");
     std::fs::write(&garbage, "this is no kernel").unwrap();
@@ -99,8 +97,9 @@ fn what_does_not_boot_says_why_in_time() {
     let error = Guest::builder().kernel_argument("rdinit=/none root=/dev/none").boot().unwrap_err().to_string();
     assert!(error.contains("panicked") && error.contains("Unable to mount root"), "{error}");
 
+    // Far less than the three minutes that it would have otherwise.
+    let start = Instant::now();
     let hurried = Guest::builder().boot_deadline(Duration::from_secs(1)).boot().unwrap_err().to_string();
     assert!(hurried.contains("not within 1s"), "{hurried}");
-
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }

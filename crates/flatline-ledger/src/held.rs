@@ -5,8 +5,10 @@ use crate::files::{Directory, read_at_start, write_at};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const LOCK: &str = "lock";
 /// A process id and a line feed.
@@ -16,6 +18,8 @@ const LOCK_BYTES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) directory: Directory,
+    /// Files whose newest content is not on the disk, or whose old one could not be read.
+    unkept: Mutex<BTreeSet<String>>,
     _lock: OwnedFd,
 }
 
@@ -38,7 +42,31 @@ impl Held {
         }
         let pid = format!("{:<1$}\n", std::process::id(), LOCK_BYTES - 1);
         write_at(&lock, pid.as_bytes(), 0).map_err(directory.error(LOCK, "write it"))?;
-        Ok(Self { directory, _lock: lock })
+        Ok(Self { directory, unkept: Mutex::default(), _lock: lock })
+    }
+
+    /// Remembers whether what belongs in this file is there; hands the outcome on.
+    pub(crate) fn note<T>(&self, file: &str, outcome: Result<T, StateError>) -> Result<T, StateError> {
+        if outcome.is_ok() {
+            self.unkept().remove(file);
+        } else {
+            self.give_up(file);
+        }
+        outcome
+    }
+
+    /// From now on this file is not kept.
+    pub(crate) fn give_up(&self, file: &str) {
+        self.unkept().insert(file.to_owned());
+    }
+
+    pub(crate) fn keeps_everything(&self) -> bool {
+        self.unkept().is_empty()
+    }
+
+    /// Never held while the disk is waited for.
+    fn unkept(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

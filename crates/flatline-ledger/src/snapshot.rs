@@ -31,6 +31,11 @@ impl<T> Snapshot<T> {
         Self { held, file: format!("{name}.json"), value: PhantomData }
     }
 
+    /// Says that it will not be stored any more: the state directory does not keep everything then.
+    pub fn give_up(&self) {
+        self.held.give_up(&self.file);
+    }
+
     fn corrupt(&self, detail: String) -> StateError {
         StateError::Corrupt { path: self.held.directory.path().join(&self.file), detail }
     }
@@ -53,6 +58,10 @@ impl<T: Serialize + DeserializeOwned> Snapshot<T> {
     /// # Errors
     /// When it is over 1 MiB, has no JSON form or can't be written. The old one is intact then.
     pub fn store(&self, value: &T) -> Result<(), StateError> {
+        self.held.note(&self.file, self.replace(value))
+    }
+
+    fn replace(&self, value: &T) -> Result<(), StateError> {
         let mut content = Vec::new();
         seal(value, &mut content).map_err(|error| self.corrupt(error.to_string()))?;
         if content.len() > MAX_BYTES {

@@ -69,7 +69,7 @@ impl StateDirectory {
     /// # Errors
     /// When `boots` exists but can't be read at all, or something else is in its place.
     pub fn load_boots(&self) -> Result<Loaded, StateError> {
-        load(&self.held.directory)
+        self.held.note(BOOTS, load(&self.held.directory))
     }
 
     /// Writes the ledger, atomically. To be called when the set of boots has changed; heartbeats go on their own.
@@ -77,7 +77,14 @@ impl StateDirectory {
     /// # Errors
     /// When it can't be written; the old one is intact then.
     pub fn store_boots(&self, ledger: &Ledger) -> Result<(), StateError> {
-        self.held.directory.replace(BOOTS, &ledger.to_bytes())
+        self.held.note(BOOTS, self.held.directory.replace(BOOTS, &ledger.to_bytes()))
+    }
+
+    /// Whether everything that was to be kept is, as far as it was tried: the ledger of boots and the snapshots. A full disk
+    /// stops these and not the heartbeat, whose room is reserved. Never waits for the disk.
+    #[must_use]
+    pub fn keeps_everything(&self) -> bool {
+        self.held.keeps_everything()
     }
 
     /// The heartbeat of the running boot. Load and enter the ledger first.

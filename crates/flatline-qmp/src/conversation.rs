@@ -217,13 +217,8 @@ fn take(question: &Query, value: &str, poll: &mut Poll, queues: &mut QueueAnswer
 
 /// Remembers what a refusal tells: where a device's queues end, and what this QEMU does not know. Others are reported.
 fn refused(question: &Query, error: CommandError, poll: &mut Poll, memory: &mut Memory, queues: &mut QueueAnswers) {
-    let (not_found, no_such_queue) = match &error {
-        CommandError::Refused { class, description, .. } => {
-            (class == "CommandNotFound", description.starts_with("Invalid virtqueue number"))
-        }
-        CommandError::Unreadable { .. } => (false, false),
-    };
-    if not_found && !matches!(question, Query::Status | Query::BlockStats) {
+    let no_such_queue = matches!(&error, CommandError::Refused { description, .. } if description.starts_with("Invalid virtqueue number"));
+    if error.is_unknown_command() && !matches!(question, Query::Status | Query::BlockStats) {
         memory.never_ask(question);
     }
     if let Query::VirtioQueueStatus { path, queue } = question {

@@ -136,3 +136,11 @@ pub enum CommandError {
         reason: String,
     },
 }
+
+impl CommandError {
+    /// Whether this QEMU does not have the command.
+    #[must_use]
+    pub fn is_unknown_command(&self) -> bool {
+        matches!(self, Self::Refused { class, .. } if class == "CommandNotFound")
+    }
+}

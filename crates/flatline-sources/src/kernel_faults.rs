@@ -114,19 +114,20 @@ impl Reader {
     /// When nothing at all could be read although there is something.
     pub fn read(&mut self, into: &mut Reading, faults: &mut dyn FnMut(&SourceError)) -> Result<(), SourceError> {
         *into = Reading::default();
-        let mut failed = None;
+        let mut failed: Option<SourceError> = None;
         for ((file, kind), count) in self.files.iter_mut().zip(Kind::ALL).zip(&mut into.counts) {
             match read_one(file, kind, &mut self.buffer) {
                 Ok(found) => *count = found,
-                Err(error) => {
-                    faults(&error);
-                    failed = Some(error);
-                }
+                // The last one goes to the caller where nothing could be read, and must not be told twice.
+                Err(error) => failed.replace(error).iter().for_each(&mut *faults),
             }
         }
         match failed {
             Some(error) if into.counts.iter().all(Option::is_none) => Err(error),
-            _ => Ok(()),
+            failed => {
+                failed.iter().for_each(faults);
+                Ok(())
+            }
         }
     }
 }

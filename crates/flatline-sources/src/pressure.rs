@@ -113,14 +113,12 @@ impl Reader {
     /// When no pressure at all could be read although there is something.
     pub fn read(&mut self, into: &mut Reading, faults: &mut dyn FnMut(&SourceError)) -> Result<(), SourceError> {
         *into = Reading::default();
-        let mut failed = None;
+        let mut failed: Option<SourceError> = None;
         for (file, psi) in self.files.iter_mut().zip(&mut into.resources) {
             match read_one(file, &mut self.buffer) {
                 Ok(found) => *psi = found,
-                Err(error) => {
-                    faults(&error);
-                    failed = Some(error);
-                }
+                // The last one goes to the caller where nothing could be read, and must not be told twice.
+                Err(error) => failed.replace(error).iter().for_each(&mut *faults),
             }
         }
         into.swapped = read_swapped(&mut self.vmstat, &mut self.buffer).unwrap_or_else(|error| {
@@ -129,7 +127,10 @@ impl Reader {
         });
         match failed {
             Some(error) if into.resources.iter().all(Option::is_none) => Err(error),
-            _ => Ok(()),
+            failed => {
+                failed.iter().for_each(faults);
+                Ok(())
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Entry {
     pub realtime_usec: Option<u64>,
     /// What was said. Absent when it has none, or is too long for `journalctl` to show.
     pub message: Option<String>,
+    /// Whether it is too long: more than 4 KiB, for which `journalctl` writes `null`.
+    pub too_long: bool,
     /// 0 (emergency) to 7 (debug).
     pub priority: Option<u8>,
     /// How it came into the journal: `kernel`, `journal`, `stdout`, `syslog`, ...
@@ -59,11 +61,13 @@ impl Entry {
     /// [`EntryError`] if it is no object or has no cursor. Other fields are absent when they are not understood.
     pub fn parse(line: &[u8]) -> Result<Self, EntryError> {
         let mut fields: Map<String, Value> = serde_json::from_slice(line)?;
+        let too_long = fields.get("MESSAGE").is_some_and(Value::is_null);
         let mut take = |name: &str| fields.remove(name).and_then(text);
         Ok(Self {
             cursor: take("__CURSOR").filter(|cursor| !cursor.is_empty()).ok_or(EntryError::NoCursor)?,
             realtime_usec: take("__REALTIME_TIMESTAMP").and_then(|usec| usec.parse().ok()),
             message: take("MESSAGE"),
+            too_long,
             priority: take("PRIORITY").and_then(|priority| priority.parse().ok()),
             transport: take("_TRANSPORT"),
             identifier: take("SYSLOG_IDENTIFIER"),

@@ -350,8 +350,9 @@ mod tests {
         {
             let before = Instant::now();
             let budget = deadline(&headers(super::SCRAPE_TIMEOUT, timeout), own) - before;
+            let took = before.elapsed();
             let excess = budget.checked_sub(Duration::from_millis(expected)).expect("not earlier than promised");
-            assert!(excess < Duration::from_millis(40), "{timeout}: {budget:?}");
+            assert!(excess <= took, "{timeout}: {budget:?} after {took:?}");
         }
     }
 

@@ -37,12 +37,17 @@ impl Exporter {
 
     /// Starts through another command (a shell that sets limits, say), waiting for `listeners` addresses.
     pub fn start_as<S: AsRef<OsStr>>(mut command: Command, listeners: usize, arguments: &[S]) -> Self {
-        if !arguments.iter().any(|argument| argument.as_ref().to_string_lossy().contains("web.listen-address")) {
+        let given = |flag: &str| arguments.iter().any(|argument| argument.as_ref().to_string_lossy().contains(flag));
+        if !given("web.listen-address") {
             command.arg("--web.listen-address=127.0.0.1:0");
         }
         // Tests run side by side, and one state directory belongs to one exporter.
-        if !arguments.iter().any(|argument| argument.as_ref().to_string_lossy().contains("state.directory")) {
+        if !given("state.directory") {
             command.arg("--state.directory=");
+        }
+        // On a busy machine a collector that is well may take longer than the default; only one that hangs takes this.
+        if !given("scrape.deadline") {
+            command.arg("--scrape.deadline=20s");
         }
         let mut child = command.args(arguments).stderr(Stdio::piped()).spawn().expect("the exporter starts");
         let log = Arc::new(Mutex::new(String::new()));

@@ -134,7 +134,7 @@ fn not_kept(config: &Config) -> Alert {
         severity: Severity::Warning,
         expr: Expr::from(select(&exporter::STATE_AVAILABLE))
             .equals(0.0)
-            .note("the directory could not be used at the start")
+            .note("the directory can't be used, or does not take everything")
             .or(failing),
         hold: config.boots.state_not_kept_for,
         summary: "Flatline on {instance} can't keep its state: it will not know how this boot ended",

@@ -120,14 +120,17 @@ fn read_files(net: &HostPath, most: usize) -> Result<Listeners, SourceError> {
     let (mut gathered, mut buffer) = (Gathered::new(most), Vec::new());
     for name in ["tcp", "tcp6"] {
         let path = net.join(name);
-        match read_lines(&path, TABLE_BYTES, &mut buffer) {
-            Ok(_) => {}
+        let whole = match read_lines(&path, TABLE_BYTES, &mut buffer) {
+            Ok(whole) => whole,
             // A kernel without IPv6.
             Err(error) if error.fault == Fault::NotFound && name == "tcp6" => break,
             Err(error) => return Err(error),
-        }
+        };
         let listeners = parse_table(&buffer).map_err(|detail| SourceError::invalid(&path, detail))?;
+        let all_listen = listeners.len() == buffer.iter().filter(|byte| **byte == b'\n').count().saturating_sub(1);
         listeners.into_iter().for_each(|listener| gathered.add(listener));
+        // Listeners come first: where the last line that was read is one, there may be more, nobody knows how many.
+        gathered.left_out += usize::from(!whole && all_listen);
     }
     Ok(gathered.finish())
 }

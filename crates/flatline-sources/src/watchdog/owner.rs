@@ -14,8 +14,10 @@ use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// While an active device has no known owner, all processes are looked through this often.
+/// While nobody can say who owns an active device, all processes are looked through this often.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(60);
+/// While certainly nobody does, somebody may take it at any moment, and an alert counts the seconds.
+const UNOWNED_INTERVAL: Duration = Duration::from_secs(5);
 /// The kernel's bound for `comm` (`TASK_COMM_LEN` less its end).
 const LONGEST_COMM: usize = 15;
 
@@ -182,7 +184,8 @@ impl Known {
     }
 
     fn is_wanted(&self, now: Instant, devices: &[Device]) -> bool {
-        let due = self.searched.is_none_or(|last| now.saturating_duration_since(last) >= SEARCH_INTERVAL);
+        let interval = if self.certain { UNOWNED_INTERVAL } else { SEARCH_INTERVAL };
+        let due = self.searched.is_none_or(|last| now.saturating_duration_since(last) >= interval);
         self.holder.is_none() && due && self.is_active(devices)
     }
 }

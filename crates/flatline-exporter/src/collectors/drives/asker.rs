@@ -169,8 +169,11 @@ impl Asking {
                 match state {
                     Ok(report) => {
                         known.state = State::Told(report.state);
-                        if report.state == source::State::Answered {
-                            known.answer = Some((Arc::new(report), SystemTime::now()));
+                        match report.state {
+                            source::State::Answered => known.answer = Some((Arc::new(report), SystemTime::now())),
+                            // Another drive may have taken the name: this one never answered.
+                            source::State::Unsupported | source::State::NoDevice => known.answer = None,
+                            _ => {}
                         }
                     }
                     Err(state) => known.state = state,

@@ -13,12 +13,15 @@ use rustix::process::{Pid, setpriority_process};
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long it waits for an entry before it says that it is alive.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the start waits for what was said since the last entry that was kept: a count that is less than what was shown
+/// before the restart looks like a reset, and `increase()` would count everything once more.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// Silent for this long, the thread hangs.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -69,10 +72,13 @@ impl Reader {
 struct Shared {
     program: PathBuf,
     counted: Mutex<Counted>,
+    /// Told when the journal has been read to its end, or can't be read.
+    caught_up: Condvar,
 }
 
 struct Counted {
     snapshot: Snapshot,
+    at_end: bool,
     looked: Instant,
     /// Why the journal is not being followed.
     problem: Option<SourceError>,
@@ -86,6 +92,12 @@ impl Shared {
 
     fn error(&self, detail: String) -> SourceError {
         SourceError::unanswered(&self.program, detail)
+    }
+
+    /// There is nothing more to be read for now.
+    fn at_end(&self) {
+        self.lock().at_end = true;
+        self.caught_up.notify_all();
     }
 }
 
@@ -106,11 +118,16 @@ impl Follower {
         let mut tally = kept.load();
         tally.resume(&patterns);
         let snapshot = Snapshot { tally, following: false, restarts: 0 };
-        let counted = Counted { snapshot, looked: Instant::now(), problem: None };
-        let shared = Arc::new(Shared { program: reader.program.clone(), counted: Mutex::new(counted) });
+        // Without a place to go on from, nothing is missing.
+        let at_end = snapshot.tally.cursor.is_none();
+        let counted = Counted { snapshot, at_end, looked: Instant::now(), problem: None };
+        let program = reader.program.clone();
+        let shared = Arc::new(Shared { program, counted: Mutex::new(counted), caught_up: Condvar::new() });
         let follow = Follow { reader, classifier, patterns, shared: Arc::clone(&shared), kept };
         let thread = thread::Builder::new().name("fl-journal".to_owned()).stack_size(STACK_BYTES);
         thread.spawn(move || follow.run()).map_err(|error| error.to_string())?;
+        let waited = shared.caught_up.wait_timeout_while(shared.lock(), FIRST_LOOK, |counted| !counted.at_end);
+        drop(waited);
         Ok(Self { shared })
     }
 
@@ -147,6 +164,7 @@ impl Follow {
         while self.wanted() {
             let before = self.shared.lock().snapshot.tally.entries;
             let ended = self.follow_child();
+            self.shared.at_end();
             let mut counted = self.shared.lock();
             counted.snapshot.following = false;
             counted.snapshot.restarts += 1;
@@ -223,7 +241,10 @@ impl Follow {
                 Ok(false) if heard.elapsed() > self.reader.max_silence => {
                     return "has said nothing for long".to_owned();
                 }
-                Ok(false) => continue,
+                Ok(false) => {
+                    self.shared.at_end();
+                    continue;
+                }
                 Ok(true) => {}
                 Err(error) => return error.to_string(),
             }

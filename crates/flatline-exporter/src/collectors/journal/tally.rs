@@ -62,6 +62,7 @@ impl Tally {
             return false;
         };
         self.entries += 1;
+        self.unreadable += u64::from(entry.too_long);
         self.count(&entry, classifier, patterns);
         self.cursor = Some(entry.cursor);
         true
@@ -114,6 +115,8 @@ mod tests {
         }
         assert!(!tally.take(b"garbage", &classifier, &mut patterns));
         assert_eq!((tally.entries, tally.unreadable, tally.cursor.as_deref()), (3, 1, Some("c3")));
+        assert!(tally.take(br#"{"__CURSOR":"c4","MESSAGE":null}"#, &classifier, &mut patterns), "of over 4 KiB");
+        assert_eq!((tally.entries, tally.unreadable, tally.cursor.as_deref()), (4, 2, Some("c4")));
         let seen = tally.kinds["systemd_unit_failed"];
         assert_eq!((seen.count, seen.last), (3, Some(3.0)));
         assert_eq!((tally.patterns["any"].values[""], tally.patterns["any"].last), (3, Some(3.0)));

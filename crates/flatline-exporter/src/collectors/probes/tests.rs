@@ -15,14 +15,26 @@ fn names_are_single_and_few() {
 }
 
 /// One in flight per probe: the second is refused while the first has not returned, and served afterwards.
-#[tokio::test]
-async fn a_lookup_waits_for_no_other() {
-    let lookup = Lookup::default();
-    let name = || "127.0.0.1".to_owned();
-    let (first, second) = tokio::join!(lookup.addresses(name(), 1), lookup.addresses(name(), 1));
-    assert_eq!(first.expect("an address").len(), 1);
-    assert!(matches!(second, Err(LookupError::NotDone(NotDone::Busy))), "{second:?}");
-    assert!(lookup.addresses(name(), 1).await.is_ok());
+#[test]
+fn a_lookup_waits_for_no_other() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().expect("a runtime");
+    runtime.block_on(async {
+        // Until the release the only thread for what blocks is taken, so the first lookup can't have returned.
+        let (release, released) = std::sync::mpsc::channel();
+        let taken = tokio::task::spawn_blocking(move || released.recv());
+        let lookup = Lookup::default();
+        let name = || "127.0.0.1".to_owned();
+        let (first, second, sent) = tokio::join!(
+            biased;
+            lookup.addresses(name(), 1),
+            lookup.addresses(name(), 1),
+            async { release.send(()) },
+        );
+        assert!(sent.is_ok() && taken.await.is_ok());
+        assert_eq!(first.expect("an address").len(), 1);
+        assert!(matches!(second, Err(LookupError::NotDone(NotDone::Busy))), "{second:?}");
+        assert!(lookup.addresses(name(), 1).await.is_ok());
+    });
 }
 
 /// The runtime has one thread: were the work done on it, nobody would come to release it.

@@ -28,6 +28,8 @@ pub(super) struct Known {
     /// How long the answer to the last echo took; `None` when it was not answered, or none was needed.
     pub(super) echo: Option<Duration>,
     looked: Option<Instant>,
+    /// Whether that look has come back.
+    back: bool,
     /// Echoes in a row without an answer.
     misses: u32,
     /// Whether the last look said anything.
@@ -46,7 +48,16 @@ impl Known {
         }
     }
 
+    /// It is looked for once more. Where the last look hangs, what was known before it is no news any more.
+    fn look(&mut self, now: Instant) {
+        if self.looked.replace(now).is_some() && !self.back {
+            *self = Self { answered: self.answered, looked: self.looked, ..Self::default() };
+        }
+        self.back = false;
+    }
+
     fn learn(&mut self, look: Look, now: SystemTime) {
+        self.back = true;
         self.neighbour = look.neighbour;
         self.echo = None;
         self.says = true;
@@ -83,19 +94,22 @@ impl Gateways {
         Self { known: BTreeMap::new(), errands: Errands::apart("fl-gateway"), with_echo, allowed: None }
     }
 
-    /// Looks at the gateways of these routes and forgets all others.
-    pub(super) fn update(&mut self, routes: &[Route], patience: Duration) {
+    /// Looks at the gateways of these routes and forgets all others; what is known then.
+    pub(super) fn update(&mut self, routes: &[Route], patience: Duration) -> &BTreeMap<Gateway, Known> {
         let mut before = std::mem::take(&mut self.known);
         let gateways = routes
             .iter()
             .filter_map(|route| Some(Gateway { interface: route.interface.clone(), address: route.gateway? }));
         self.known = gateways.map(|gateway| (gateway.clone(), before.remove(&gateway).unwrap_or_default())).collect();
+        for (gateway, look) in self.errands.settled() {
+            self.learn(&gateway, look);
+        }
         let now = Instant::now();
         let due = self.known.iter_mut().filter(|(_, known)| known.is_due(now));
         let with_echo = self.with_echo;
         let looks: Vec<_> = due
             .map(|(gateway, known)| {
-                known.looked = Some(now);
+                known.look(now);
                 let asked = gateway.clone();
                 (gateway.clone(), move || look(asked.address, &asked.interface, with_echo, ECHO_PATIENCE))
             })
@@ -103,6 +117,7 @@ impl Gateways {
         for (gateway, look) in self.errands.run(looks, patience) {
             self.learn(&gateway, look);
         }
+        &self.known
     }
 
     fn learn(&mut self, gateway: &Gateway, look: Look) {
@@ -112,10 +127,6 @@ impl Gateways {
         if let Some(known) = self.known.get_mut(gateway) {
             known.learn(look, SystemTime::now());
         }
-    }
-
-    pub(super) fn known(&self) -> &BTreeMap<Gateway, Known> {
-        &self.known
     }
 
     pub(super) const fn allowed(&self) -> Option<bool> {
@@ -169,6 +180,24 @@ mod tests {
         assert_eq!(after(&[(failed, Some(Echo::NotAllowed))]), Some(false));
         assert_eq!(after(&[(failed, None)]), Some(false));
         assert_eq!(after(&[(failed, ANSWER)]), Some(true));
+    }
+
+    #[test]
+    fn what_was_known_before_a_look_that_hangs_is_forgotten() {
+        let (mut known, now) = (Known::default(), SystemTime::now());
+        known.look(Instant::now());
+        known.learn(Look { neighbour: Some(Neighbour::Reachable), echo: ANSWER }, now);
+        known.look(Instant::now());
+        assert_eq!(
+            (known.is_responding(), known.neighbour),
+            (Some(true), Some(Neighbour::Reachable)),
+            "it may be late"
+        );
+        known.look(Instant::now());
+        assert_eq!((known.is_responding(), known.neighbour, known.echo), (None, None, None));
+        assert_eq!(known.answered, Some(now), "that was then");
+        known.learn(Look { neighbour: STALE, echo: ANSWER }, now);
+        assert_eq!(known.is_responding(), Some(true));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use gate::{Demands, Gate, Memory, Now};
 use gateways::Gateways;
 use listeners::Asker;
 use reading::{Found, Owned};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,11 +122,12 @@ struct Reachability {
 impl Collector for Reachability {
     fn collect(&mut self, faults: &mut Faults) -> Result<Arc<dyn Reading>, SourceError> {
         let network = self.reader.read(&mut |error| faults.report(error));
-        if let (Some(gateways), Some(routes)) = (&mut self.gateways, &network.routes) {
-            gateways.update(routes, self.patience);
-        }
+        // Where the routes can't be read, nobody knows which gateways there are.
+        let known = match (&mut self.gateways, &network.routes) {
+            (Some(gateways), Some(routes)) => gateways.update(routes, self.patience).clone(),
+            _ => BTreeMap::new(),
+        };
         let listeners = self.listeners.ask(self.patience, faults);
-        let known = self.gateways.as_ref().map(|gateways| gateways.known().clone()).unwrap_or_default();
         let now = Now {
             network: Some(&network),
             gateways: known.values().map(gateways::Known::is_responding).collect(),

@@ -257,6 +257,7 @@ impl Watcher {
         let taps = self.taps(&asked, faults);
         // By socket, so that who is first to claim a name does not depend on chance.
         asked.sort_by(|a, b| a.vm.socket.cmp(&b.vm.socket));
+        asked.iter().for_each(|asked| report_refusals(asked, faults));
         let vms = asked.into_iter().map(|asked| self.machine(asked, &taps)).collect();
         Vms { vms, left_out, conflicts: self.names.conflicts() }
     }
@@ -314,6 +315,15 @@ impl Watched {
             let error = poll.error.as_deref().unwrap_or_default();
             tracing::warn!(vm, %socket, state, error, "the virtual machine's monitor does not answer");
         }
+    }
+}
+
+/// A monitor that answers the rest and not this leaves a hole that looks like a machine without such a thing. What an old
+/// QEMU does not have is no fault, and why a machine is not up is said elsewhere.
+fn report_refusals(asked: &Asked, faults: &mut Faults) {
+    let up = asked.poll.state == State::Up;
+    for error in asked.poll.failed.iter().filter(|error| up && !error.is_unknown_command()) {
+        faults.report(&SourceError::unanswered(&asked.vm.socket, error.to_string()));
     }
 }
 
