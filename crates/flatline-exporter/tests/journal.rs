@@ -129,6 +129,15 @@ fn a_child_that_hangs_is_replaced() {
 }
 
 #[test]
+fn a_quiet_journal_keeps_its_place() {
+    let host = Host::new(&format!("if [ $N = 1 ]; then echo '{}'; fi\nexec sleep 600", by_pid1(1, FAILED)));
+    let exporter = host.exporter(&["--collector.journal.max-silence=100ms"]);
+    // Five that end by themselves without a word would have cost it.
+    exporter.scrape_until("many have been silent", |_| host.calls().len() > 6);
+    assert!(host.calls().iter().skip(1).all(|call| call.contains("--after-cursor=c1")), "{:?}", host.calls());
+}
+
+#[test]
 fn nonsense_and_endless_lines_are_counted_and_survived() {
     let script = format!(
         "echo garbage\necho '{{}}'\nhead -c 10000000 /dev/zero | tr '\\0' x\necho\nprintf '\\377\\n'\necho '{}'\nexec sleep 600",

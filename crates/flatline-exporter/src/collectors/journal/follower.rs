@@ -149,6 +149,19 @@ impl Follower {
     }
 }
 
+/// Why a child is no more.
+struct Ended {
+    why: String,
+    /// Whether we ended it.
+    by_us: bool,
+}
+
+impl Ended {
+    const fn by_itself(why: String) -> Self {
+        Self { why, by_us: false }
+    }
+}
+
 /// The thread.
 struct Follow {
     reader: Reader,
@@ -168,9 +181,14 @@ impl Follow {
             let mut counted = self.shared.lock();
             counted.snapshot.following = false;
             counted.snapshot.restarts += 1;
-            counted.problem = Some(self.shared.error(ended));
+            counted.problem = Some(self.shared.error(ended.why));
             let delivered = counted.snapshot.tally.entries > before;
-            (pause, futile) = if delivered { (FIRST_PAUSE, 0) } else { (pause, futile + 1) };
+            (pause, futile) = match ended.by_us {
+                _ if delivered => (FIRST_PAUSE, 0),
+                // A journal in which nothing is written looks the same, and its place is as good as ever.
+                true => (FIRST_PAUSE, futile),
+                false => (pause, futile + 1),
+            };
             if futile == FUTILE && counted.snapshot.tally.cursor.take().is_some() {
                 tracing::warn!("the journal can't be read from where it was left; going on with what comes now");
             }
@@ -204,16 +222,16 @@ impl Follow {
         }
     }
 
-    /// Follows one child to its end; why it ended.
-    fn follow_child(&mut self) -> String {
+    /// Follows one child to its end.
+    fn follow_child(&mut self) -> Ended {
         let cursor = self.shared.lock().snapshot.tally.cursor.clone();
         let mut child = match self.reader.spawn(cursor.as_deref()) {
             Ok(child) => child,
-            Err(error) => return format!("can't be started: {error}"),
+            Err(error) => return Ended::by_itself(format!("can't be started: {error}")),
         };
         let ended = match child.stdout.take() {
             Some(output) => self.listen(output),
-            None => "has no output".to_owned(),
+            None => Ended::by_itself("has no output".to_owned()),
         };
         let _ = child.kill();
         self.shared.lock().snapshot.following = false;
@@ -221,14 +239,14 @@ impl Follow {
         loop {
             match child.try_wait() {
                 Ok(None) if self.wanted() => self.rest(Duration::from_millis(100)),
-                Ok(Some(status)) => return format!("{ended} ({status})"),
+                Ok(Some(status)) => return Ended { why: format!("{} ({status})", ended.why), ..ended },
                 Ok(None) | Err(_) => return ended,
             }
         }
     }
 
     /// Counts what the child says until it ends, hangs, or nobody wants it any more.
-    fn listen(&mut self, mut output: ChildStdout) -> String {
+    fn listen(&mut self, mut output: ChildStdout) -> Ended {
         let (mut buffer, mut lines) = (vec![0; READ_BYTES], Lines::default());
         let mut heard = Instant::now();
         let mut counted = self.shared.lock();
@@ -239,25 +257,25 @@ impl Follow {
             self.alive();
             match has_output(&output) {
                 Ok(false) if heard.elapsed() > self.reader.max_silence => {
-                    return "has said nothing for long".to_owned();
+                    return Ended { why: "has said nothing for long".to_owned(), by_us: true };
                 }
                 Ok(false) => {
                     self.shared.at_end();
                     continue;
                 }
                 Ok(true) => {}
-                Err(error) => return error.to_string(),
+                Err(error) => return Ended::by_itself(error.to_string()),
             }
             let begun = Instant::now();
             match output.read(&mut buffer) {
-                Ok(0) => return "has ended".to_owned(),
+                Ok(0) => return Ended::by_itself("has ended".to_owned()),
                 Ok(bytes) => self.take(&buffer[..bytes], &mut lines),
-                Err(error) => return error.to_string(),
+                Err(error) => return Ended::by_itself(error.to_string()),
             }
             heard = Instant::now();
             thread::sleep((begun.elapsed() * REST).min(LOOK_EVERY));
         }
-        "is not wanted any more".to_owned()
+        Ended { why: "is not wanted any more".to_owned(), by_us: true }
     }
 
     fn take(&mut self, bytes: &[u8], lines: &mut Lines) {
