@@ -118,6 +118,29 @@ impl fmt::Display for SourceError {
     }
 }
 
+/// What goes wrong with the parts of one source. Where no part could be read, the last fault is the caller's error, who
+/// reports it: it must not go to `faults` as well.
+#[derive(Debug, Default)]
+pub(crate) struct PartFaults(Option<SourceError>);
+
+impl PartFaults {
+    /// A part could not be read.
+    pub(crate) fn add(&mut self, error: SourceError, faults: &mut dyn FnMut(&SourceError)) {
+        self.0.replace(error).iter().for_each(faults);
+    }
+
+    /// All parts have been tried.
+    pub(crate) fn settle(self, is_empty: bool, faults: &mut dyn FnMut(&SourceError)) -> Result<(), SourceError> {
+        match self.0 {
+            Some(error) if is_empty => Err(error),
+            last => {
+                last.iter().for_each(faults);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// A failed read before anybody has spent an allocation on the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadError {

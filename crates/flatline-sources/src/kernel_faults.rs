@@ -3,6 +3,7 @@
 //! `<procfs>/sys/kernel/hung_task_detect_count` (`Documentation/admin-guide/sysctl/kernel.rst`) and `oom_kill`
 //! of `<procfs>/vmstat`. All count since boot.
 
+use crate::error::PartFaults;
 use crate::read::{Content, HeldFile, SMALL_FILE, STATISTICS_FILE, parsed};
 use crate::{Probe, Roots, SourceError, flat_keyed, value};
 
@@ -114,21 +115,14 @@ impl Reader {
     /// When nothing at all could be read although there is something.
     pub fn read(&mut self, into: &mut Reading, faults: &mut dyn FnMut(&SourceError)) -> Result<(), SourceError> {
         *into = Reading::default();
-        let mut failed: Option<SourceError> = None;
+        let mut failed = PartFaults::default();
         for ((file, kind), count) in self.files.iter_mut().zip(Kind::ALL).zip(&mut into.counts) {
             match read_one(file, kind, &mut self.buffer) {
                 Ok(found) => *count = found,
-                // The last one goes to the caller where nothing could be read, and must not be told twice.
-                Err(error) => failed.replace(error).iter().for_each(&mut *faults),
+                Err(error) => failed.add(error, faults),
             }
         }
-        match failed {
-            Some(error) if into.counts.iter().all(Option::is_none) => Err(error),
-            failed => {
-                failed.iter().for_each(faults);
-                Ok(())
-            }
-        }
+        failed.settle(into.counts.iter().all(Option::is_none), faults)
     }
 }
 

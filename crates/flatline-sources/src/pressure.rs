@@ -2,6 +2,7 @@
 //! (kernel documentation: `Documentation/accounting/psi.rst`), and its swapping, `pswpin` and `pswpout` of
 //! `<procfs>/vmstat`, which count pages (`mm/page_io.c`).
 
+use crate::error::PartFaults;
 use crate::psi::{self, Psi};
 use crate::read::{Content, HeldFile, SMALL_FILE, STATISTICS_FILE, parsed};
 use crate::{Probe, Roots, SourceError, flat_keyed};
@@ -87,23 +88,14 @@ impl Reader {
         let files = Resource::ALL.map(|resource| HeldFile::new(dir.join(resource.label()), SMALL_FILE));
         let vmstat = HeldFile::new(roots.procfs.join("vmstat"), STATISTICS_FILE);
         let mut reader = Self { files, vmstat, buffer: Vec::with_capacity(STATISTICS_FILE) };
-        match reader.probe_read() {
-            Ok(true) => Probe::Present(reader),
-            Ok(false) => Probe::Absent(format!(
+        let mut reading = Reading::default();
+        match reader.read(&mut reading, &mut |_| ()) {
+            Ok(()) if reading.resources.iter().any(Option::is_some) => Probe::Present(reader),
+            Ok(()) => Probe::Absent(format!(
                 "no pressure files in {}: the kernel is built without PSI (CONFIG_PSI) or booted with psi=0",
                 dir.display()
             )),
             Err(error) => Probe::Broken(error),
-        }
-    }
-
-    /// Whether any file is there; an error when none is and one could not be read.
-    fn probe_read(&mut self) -> Result<bool, SourceError> {
-        let mut last_fault = None;
-        let mut reading = Reading::default();
-        match self.read(&mut reading, &mut |fault| last_fault = Some(fault.clone())) {
-            Ok(()) => Ok(reading.resources.iter().any(Option::is_some)),
-            Err(error) => Err(last_fault.unwrap_or(error)),
         }
     }
 
@@ -113,25 +105,18 @@ impl Reader {
     /// When no pressure at all could be read although there is something.
     pub fn read(&mut self, into: &mut Reading, faults: &mut dyn FnMut(&SourceError)) -> Result<(), SourceError> {
         *into = Reading::default();
-        let mut failed: Option<SourceError> = None;
+        let mut failed = PartFaults::default();
         for (file, psi) in self.files.iter_mut().zip(&mut into.resources) {
             match read_one(file, &mut self.buffer) {
                 Ok(found) => *psi = found,
-                // The last one goes to the caller where nothing could be read, and must not be told twice.
-                Err(error) => failed.replace(error).iter().for_each(&mut *faults),
+                Err(error) => failed.add(error, faults),
             }
         }
         into.swapped = read_swapped(&mut self.vmstat, &mut self.buffer).unwrap_or_else(|error| {
             faults(&error);
             None
         });
-        match failed {
-            Some(error) if into.resources.iter().all(Option::is_none) => Err(error),
-            failed => {
-                failed.iter().for_each(faults);
-                Ok(())
-            }
-        }
+        failed.settle(into.resources.iter().all(Option::is_none), faults)
     }
 }
 
