@@ -54,11 +54,8 @@ impl Host {
 
     /// Waits until nothing is left of what was written.
     fn until_read(&self) {
-        let deadline = std::time::Instant::now() + common::PATIENCE;
-        while rustix::io::ioctl_fionread(&self.ring).expect("a pipe") > 0 {
-            assert!(std::time::Instant::now() < deadline, "nobody reads the log");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        let read = || Ok((rustix::io::ioctl_fionread(&self.ring).expect("a pipe") == 0).then_some(()));
+        flatline_lab::wait_for("somebody to read the log", common::PATIENCE, read).expect("read");
     }
 
     /// Writes a record and waits until it has been read: a pipe would run two together.

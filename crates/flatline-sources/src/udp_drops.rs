@@ -5,7 +5,6 @@
 //! each packet what was dropped before it, and so nothing of the end of a flood.
 
 use crate::SourceError;
-use crate::flat_keyed::split_line;
 use crate::read::read_given;
 use crate::value::number;
 use rustix::fs::fstat;
@@ -49,16 +48,11 @@ impl Reader {
 /// The drops of the socket with this inode; `None` when no line tells them.
 #[must_use]
 pub fn parse(content: &[u8], inode: u64) -> Option<u64> {
-    let mut rest = content;
-    while !rest.is_empty() {
-        let (line, after) = split_line(rest);
-        rest = after;
+    content.split(|byte| *byte == b'\n').find_map(|line| {
         let mut columns = line.split(u8::is_ascii_whitespace).filter(|column| !column.is_empty());
-        if columns.nth(INODE).and_then(number) == Some(inode) {
-            return columns.nth(DROPS - INODE - 1).and_then(number);
-        }
-    }
-    None
+        let ours = columns.nth(INODE).and_then(number) == Some(inode);
+        ours.then(|| columns.nth(DROPS - INODE - 1).and_then(number))
+    })?
 }
 
 #[cfg(test)]

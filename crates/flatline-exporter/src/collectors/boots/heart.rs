@@ -55,30 +55,10 @@ impl Heart {
         short_boot: Duration,
         journal: seed::Journal,
     ) -> std::io::Result<Self> {
-        let pulse = Pulse {
-            figures: None,
-            kernel: identity.kernel.clone(),
-            previous_kernel: None,
-            beaten: None,
-            writes: Histogram::new(BOUNDS),
-            stalled: Duration::ZERO,
-        };
-        let body = Arc::new(Mutex::new(Shared { pulse, waiting_since: None }));
-        let beating = Arc::clone(&body);
-        thread::Builder::new().name("fl-heartbeat".to_owned()).stack_size(256 * 1024).spawn(move || {
-            let mut diary = Diary {
-                state,
-                identity,
-                short_boot,
-                body: beating,
-                seed: None,
-                seed_deadline: Instant::now() + SEED_PATIENCE,
-                may_write: true,
-                unwritten: false,
-                failing: false,
-            };
-            diary.live(journal);
-        })?;
+        let mut diary = Diary::new(state, identity, short_boot);
+        let body = Arc::clone(&diary.body);
+        let thread = thread::Builder::new().name("fl-heartbeat".to_owned()).stack_size(256 * 1024);
+        thread.spawn(move || diary.live(journal))?;
         Ok(Self { body })
     }
 
@@ -108,6 +88,29 @@ struct Diary {
 }
 
 impl Diary {
+    /// Nothing has been read or written yet.
+    fn new(state: StateDirectory, identity: Identity, short_boot: Duration) -> Self {
+        let pulse = Pulse {
+            figures: None,
+            kernel: identity.kernel.clone(),
+            previous_kernel: None,
+            beaten: None,
+            writes: Histogram::new(BOUNDS),
+            stalled: Duration::ZERO,
+        };
+        Self {
+            state,
+            identity,
+            short_boot,
+            body: Arc::new(Mutex::new(Shared { pulse, waiting_since: None })),
+            seed: None,
+            seed_deadline: Instant::now() + SEED_PATIENCE,
+            may_write: true,
+            unwritten: false,
+            failing: false,
+        }
+    }
+
     fn live(&mut self, journal: seed::Journal) {
         let mut ledger = self.waiting(Self::load);
         ledger.enter(&self.identity, Moment::now(), self.short_boot);
@@ -237,25 +240,8 @@ mod tests {
     use std::path::Path;
 
     fn diary(directory: &Path) -> Diary {
-        let pulse = Pulse {
-            figures: None,
-            kernel: "6.1".to_owned(),
-            previous_kernel: None,
-            beaten: None,
-            writes: Histogram::new(BOUNDS),
-            stalled: Duration::ZERO,
-        };
-        Diary {
-            state: StateDirectory::open(directory).expect("state"),
-            identity: Identity { boot: BootId(7), kernel: "6.1".to_owned(), command_line: String::new() },
-            short_boot: Duration::ZERO,
-            body: Arc::new(Mutex::new(Shared { pulse, waiting_since: None })),
-            seed: None,
-            seed_deadline: Instant::now(),
-            may_write: true,
-            unwritten: false,
-            failing: false,
-        }
+        let identity = Identity { boot: BootId(7), kernel: "6.1".to_owned(), command_line: String::new() };
+        Diary::new(StateDirectory::open(directory).expect("state"), identity, Duration::ZERO)
     }
 
     fn start(diary: &Diary) -> Option<Timestamp> {

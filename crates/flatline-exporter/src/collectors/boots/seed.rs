@@ -51,7 +51,7 @@ pub(super) fn ask(journal: Journal) -> Option<Receiver<Boots>> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "asked once, on a thread nobody waits for; see above")]
-fn list_boots(journal: &Journal) -> Result<Vec<u8>, Error> {
+fn list_boots(journal: &Journal) -> std::io::Result<Vec<u8>> {
     let mut command = Command::new(&journal.program);
     command.args(["--list-boots", "--output=json", "--quiet", "--utc", "--no-pager"]);
     if let Some(root) = &journal.root {

@@ -103,12 +103,12 @@ fn limits(flags: &ArgMatches) -> Limits {
 
 fn init(environment: &Environment) -> Init {
     match start(environment) {
-        Ok((receiver, drops)) => Init::On(Box::new(Netconsole { receiver, drops, readings: Recycler::default() })),
+        Ok(netconsole) => Init::On(Box::new(netconsole)),
         Err(reason) => Init::Failed(reason),
     }
 }
 
-fn start(environment: &Environment) -> Result<(Receiver, udp_drops::Reader), String> {
+fn start(environment: &Environment) -> Result<Netconsole, String> {
     let flags = &environment.flags;
     let senders = senders(flags)?;
     let address = flags.get_one::<SocketAddr>(LISTEN_ADDRESS).copied().ok_or("no address to listen on")?;
@@ -118,7 +118,7 @@ fn start(environment: &Environment) -> Result<(Receiver, udp_drops::Reader), Str
     let max_file_bytes = flags.get_one::<u64>(MAX_FILE_BYTES).copied().unwrap_or(1 << 20);
     let directory = environment.state.as_ref().map(|state| state.path().join("netconsole"));
     let receiver = Receiver::start(socket, classifier, &senders, limits(flags), directory, max_file_bytes)?;
-    Ok((receiver, drops))
+    Ok(Netconsole { receiver, drops, readings: Recycler::default() })
 }
 
 struct Netconsole {
